@@ -1,0 +1,1 @@
+"""Measurements beside a floor and beside a plain worker."""

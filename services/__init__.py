@@ -1,0 +1,1 @@
+"""What the CRM does, one package for each service."""

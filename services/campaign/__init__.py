@@ -1,0 +1,1 @@
+"""Campaigns: each SMB's 90 days of Manifest Destiny."""

@@ -1,0 +1,1 @@
+"""The demo: real servers, real workers, made-up traffic."""

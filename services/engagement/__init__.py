@@ -1,0 +1,1 @@
+"""Engagement: from the other modules' events to each SMB's score."""

@@ -1,0 +1,1 @@
+"""Records: SMBs and their communities."""

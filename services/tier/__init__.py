@@ -1,0 +1,1 @@
+"""Tiers: from scores to the four tiers and their changes."""

@@ -1,0 +1,1 @@
+"""What every service shares: the messages, the runtime and the database's schema."""

@@ -1,0 +1,1 @@
+"""Tests: rules without I/O, SQL on a real PostgreSQL, messages on a real Apache Kafka."""
