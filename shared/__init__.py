@@ -1,1 +1,5 @@
-"""What every service shares: the messages, the runtime and the database's schema."""
+"""What all services of the SMB core share.
+
+`schemas` says what crosses the wire, `runtime` moves it, `migrations` make the database. Nothing here imports a
+service.
+"""
