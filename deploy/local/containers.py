@@ -24,8 +24,8 @@ def start_containers(progress: Callable[[str], None]) -> Stack:
     """
     try:
         from docker.errors import DockerException  # noqa: PLC0415 - testcontainers may not be installed
+        from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415
-        from testcontainers.postgres import PostgresContainer  # noqa: PLC0415
     except ModuleNotFoundError:
         raise LocalStackError("testcontainers is missing: install smb-crm with the extra `dev`") from None
     with ExitStack() as started:
