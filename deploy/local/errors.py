@@ -7,3 +7,7 @@ class LocalStackError(Exception):
 
 class PortTakenError(LocalStackError):
     """Somebody else took the port between its choice and the server's start."""
+
+
+class FolderInUseError(LocalStackError):
+    """Another program that still runs has its servers in this folder."""

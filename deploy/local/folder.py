@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from deploy.local.errors import LocalStackError
+from deploy.local.errors import FolderInUseError
 
 
 class FolderLock:
@@ -13,7 +13,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         """Take the folder, making it where it is missing.
 
-        Raises LocalStackError, which names the other program, when that one still runs.
+        Raises FolderInUseError, which names the other program, when that one still runs.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "in-use.lock"
@@ -24,7 +24,7 @@ class FolderLock:
         except BlockingIOError:
             owner = os.read(self._descriptor, 20).decode() or "unknown"
             os.close(self._descriptor)
-            raise LocalStackError(f"{folder} is in use by the running process {owner}: end that one first") from None
+            raise FolderInUseError(f"{folder} is in use by the running process {owner}: end that one first") from None
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, str(os.getpid()).encode())
 

@@ -137,8 +137,9 @@ INDEXES = (
     "CREATE UNIQUE INDEX smbs_live ON smbs (tenant_id, id) WHERE deleted_at IS NULL",
     # List filters of the operators.
     "CREATE INDEX smbs_tier ON smbs (tenant_id, engagement_tier, id) WHERE deleted_at IS NULL",
-    "CREATE INDEX smbs_campaign ON smbs (tenant_id, campaign_status, manifest_destiny_day, id) "
-    "WHERE deleted_at IS NULL",
+    """
+    CREATE INDEX smbs_campaign ON smbs (tenant_id, campaign_status, manifest_destiny_day, id) WHERE deleted_at IS NULL
+    """,
     # SMBs of a community, and the foreign key's SET NULL.
     "CREATE INDEX smbs_community ON smbs (tenant_id, community_id, id)",
     # The daily advance: open campaigns of all tenants, in head order (hence no condition on the tenant).
