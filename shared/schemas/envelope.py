@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import cache, reduce
-from operator import or_
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter, ValidationError, create_model
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 from shared.schemas.bad_message import BadMessage, UnknownType, bad_field, printable
-from shared.schemas.catalog import TYPES
 from shared.schemas.claims import claimed_identity, claimed_type
-from shared.schemas.fields import SmbData, Text, UtcTime, WireModel
+from shared.schemas.documents import Document, attributes, bodies, documents
+from shared.schemas.fields import WireModel
 from shared.schemas.identity import Place, SmbKey, event_key
 from shared.schemas.transport import is_structured, read_transport, readable
 from shared.schemas.triggers import Trigger
@@ -29,22 +27,31 @@ class Record(Protocol):
     """What is read of an aiokafka ConsumerRecord."""
 
     @property
-    def topic(self) -> str: ...  # noqa: D102
+    def topic(self) -> str:
+        """The topic's full name."""
+
     @property
-    def partition(self) -> int: ...  # noqa: D102
+    def partition(self) -> int:
+        """The partition's number."""
+
     @property
-    def offset(self) -> int: ...  # noqa: D102
+    def offset(self) -> int:
+        """The record's offset in its partition."""
+
     @property
-    def value(self) -> bytes | None: ...  # noqa: D102
+    def value(self) -> bytes | None:
+        """The body; None for a tombstone."""
+
     @property
-    def headers(self) -> Iterable[tuple[str, bytes | None]]: ...  # noqa: D102
+    def headers(self) -> Iterable[tuple[str, bytes | None]]:
+        """The Kafka headers, repeated names included."""
 
 
 class Input(NamedTuple):
     """One decoded message.
 
     `time` is when it happened, aware and in UTC. `smb` is None for triggers and shards. `data` is the model that
-    `catalog.TYPES` has for `type`. (`event_key`, `smb`) is the identity of what was reported.
+    `catalog.TYPES` has for `type`. `smb` and `event_key` together are the identity of what was reported.
     """
 
     type: str
@@ -56,55 +63,6 @@ class Input(NamedTuple):
     traceparent: str | None
     place: Place
     event_key: UUID
-
-
-class Context(WireModel):
-    """CloudEvents attributes of a message that concerns no single SMB."""
-
-    specversion: Literal["1.0"]
-    id: Text
-    source: Text
-    time: UtcTime
-
-
-class SmbContext(Context):
-    """CloudEvents attributes of a message about one SMB."""
-
-    tenantid: UUID
-    subject: UUID | None = None
-
-
-class _Documents(NamedTuple):
-    """Reader of whole documents; a tagged one puts the type before the path of an error."""
-
-    reader: TypeAdapter[Any]
-    tagged: bool
-
-
-def context_of(name: str) -> type[Context]:
-    """Return the attributes that a message of this type carries."""
-    return SmbContext if issubclass(TYPES[name], SmbData) else Context
-
-
-@cache
-def document_of(name: str) -> type[Context]:
-    """Return the model of a whole document (structured mode) of this type."""
-    fields: dict[str, Any] = {"type": (Literal[name], ...), "data": (TYPES[name], ...)}
-    return create_model(f"{name}Document", __base__=context_of(name), **fields)
-
-
-@cache
-def _documents(types: frozenset[str]) -> _Documents:
-    models = [document_of(name) for name in sorted(types)]
-    if len(models) == 1:
-        return _Documents(TypeAdapter(models[0]), tagged=False)
-    any_of_them: Any = reduce(or_, models)
-    return _Documents(TypeAdapter(Annotated[any_of_them, Field(discriminator="type")]), tagged=True)
-
-
-@cache
-def _headers_and_data(name: str) -> tuple[TypeAdapter[Context], TypeAdapter[WireModel]]:
-    return TypeAdapter(context_of(name)), TypeAdapter(TYPES[name])
 
 
 def decode(record: Record, types: frozenset[str], now: datetime) -> Input:
@@ -128,55 +86,50 @@ def _decode(record: Record, types: frozenset[str], now: datetime) -> Input:
         raise BadMessage("too_large", f"body: {len(value)} bytes are more than {BODY_MAX_BYTES}")
     transport = read_transport(record.headers)
     if is_structured(transport, value):
-        name, context, data = _read_document(value, types)
+        document = _read_document(value, types)
     else:
-        name, context, data = _read_binary(readable(transport.attributes), value, types)
+        document = _read_binary(readable(transport.attributes), value, types)
 
+    data = document["data"]
+    time = document["time"]
     latest = now + AHEAD_MAX
-    if context.time > latest:
+    if time > latest:
         raise BadMessage("time_ahead", "time: more than 5 minutes ahead")
     smb = None
-    if isinstance(context, SmbContext):
-        smb_id: UUID = cast("SmbData", data).smb_id
-        if context.subject is not None and context.subject.int != smb_id.int:
+    if "tenantid" in document:
+        smb = SmbKey(document["tenantid"], data.smb_id)
+        subject = document.get("subject")
+        if subject is not None and subject.int != data.smb_id.int:
             raise BadMessage("subject_differs", "subject: not the same SMB as data.smb_id")
-        smb = SmbKey(context.tenantid, smb_id)
     elif isinstance(data, Trigger) and data.scheduled_for > latest:
         raise BadMessage("time_ahead", "data.scheduled_for: more than 5 minutes ahead")
-    return Input(
-        name,
-        context.source,
-        context.id,
-        context.time,
-        smb,
-        data,
-        transport.traceparent,
-        Place(record.topic, record.partition, record.offset),
-        event_key(context.source, context.id),
-    )
+    source, id = document["source"], document["id"]  # noqa: A001 -- CloudEvents calls it `id`
+    place = Place(record.topic, record.partition, record.offset)
+    key = event_key(source, id)
+    return Input(document["type"], source, id, time, smb, data, transport.traceparent, place, key)
 
 
-def _read_document(value: bytes, types: frozenset[str]) -> tuple[str, Context, WireModel]:
-    reader, tagged = _documents(types)
+def _read_document(value: bytes, types: frozenset[str]) -> Document:
+    parser = documents(types)
     try:
-        document = reader.validate_json(value)
+        return parser.parse(value)
     except ValidationError as error:
-        raise bad_field(error, path_from=1 if tagged else 0) from None
-    return document.type, document, document.data
+        raise bad_field(error, path_from=1 if parser.tagged else 0) from None
 
 
-def _read_binary(attributes: dict[str, str], value: bytes, types: frozenset[str]) -> tuple[str, Context, WireModel]:
-    name = attributes.get("type")
+def _read_binary(texts: dict[str, str], value: bytes, types: frozenset[str]) -> Document:
+    name = texts.get("type")
     if name is None:
         raise BadMessage("missing_field", "ce_type: Field required")
     if name not in types:
         raise UnknownType("unknown_type", f"ce_type: {printable(name)!r} is not expected here")
-    of_headers, of_data = _headers_and_data(name)
     try:
-        context = of_headers.validate_json(to_json(attributes))
+        document = attributes(name)(to_json(texts))
     except ValidationError as error:
         raise bad_field(error, prefix="ce_") from None
     try:
-        return name, context, of_data.validate_json(value)
+        document["data"] = bodies(name)(value)
     except ValidationError as error:
         raise bad_field(error, prefix="data.") from None
+    document["type"] = name
+    return document

@@ -29,17 +29,18 @@ class Transport(NamedTuple):
 def read_transport(headers: Iterable[tuple[str, bytes | None]] | None) -> Transport:
     """Read the headers that matter; whatever is broken in them is left for the one who needs it."""
     structured = False
+    trace: bytes | None = None
     attributes: dict[str, list[bytes | None]] = {}
-    traces: set[bytes | None] | None = None
     for name, value in headers or ():
-        if name.startswith("ce_"):
-            if name[3:] in ATTRIBUTES:
-                attributes.setdefault(name[3:], []).append(value)
-        elif name == "traceparent":
-            traces = (traces or set()) | {value}
-        elif name == "content-type" or name.lower() == "content-type":
+        if name == "content-type" or name.lower() == "content-type":
             structured = structured or value == STRUCTURED or _says_structured(value)
-    return Transport(structured, attributes, _sane(traces) if traces else None)
+        elif name == "traceparent":
+            # Two different ones say nothing.
+            trace = value if trace is None or trace == value else b""
+        elif name.startswith("ce_") and name[3:] in ATTRIBUTES:
+            attributes.setdefault(name[3:], []).append(value)
+    sane = trace is not None and TRACEPARENT.fullmatch(trace)
+    return Transport(structured, attributes, trace.decode() if trace and sane else None)
 
 
 def readable(attributes: dict[str, list[bytes | None]]) -> dict[str, str]:
@@ -81,8 +82,3 @@ def is_structured(transport: Transport, value: bytes | None) -> bool:
 
 def _says_structured(value: bytes | None) -> bool:
     return value is not None and value.split(b";", 1)[0].strip().lower() == STRUCTURED
-
-
-def _sane(traces: set[bytes | None]) -> str | None:
-    (trace, *others) = traces
-    return trace.decode() if trace and not others and TRACEPARENT.fullmatch(trace) else None
