@@ -60,26 +60,62 @@ class Change(WireModel, Generic[Value]):
     new: Value = Field(description="The value after.")
 
 
+class TextChange(Change[Text]):
+    """A text that is always there."""
+
+
+class OptionalTextChange(Change[Text | None]):
+    """A text that may be missing."""
+
+
+class OptionalEmailChange(Change[Email | None]):
+    """The email address."""
+
+
+class OptionalPhoneChange(Change[Phone | None]):
+    """The phone number."""
+
+
+class OptionalDescriptionChange(Change[Description | None]):
+    """The long description."""
+
+
+class OptionalIdChange(Change[UUID | None]):
+    """A reference to something else."""
+
+
+class OptionalTimeChange(Change[UtcTime | None]):
+    """A moment that may be missing."""
+
+
+class ServicesChange(Change[ServiceNames]):
+    """A list of service names, whole before and whole after."""
+
+
+class FlagChange(Change[bool]):
+    """A yes or no."""
+
+
 class ProfileChanges(WireModel):
     """The changed fields of a profile, and no others; each means what it means in SMBCreated."""
 
-    slug: Change[Text] | None = None
-    external_id: Change[Text | None] | None = None
-    business_name: Change[Text] | None = None
-    primary_email: Change[Email | None] | None = None
-    primary_phone: Change[Phone | None] | None = None
-    industry_category: Change[Text | None] | None = None
-    business_description: Change[Description | None] | None = None
-    community_id: Change[UUID | None] | None = None
-    service_model: Change[Text | None] | None = None
-    services_activated: Change[ServiceNames] | None = None
-    services_approved_pending: Change[ServiceNames] | None = None
-    email_opted_in: Change[bool] | None = None
-    sms_opted_in: Change[bool] | None = None
-    rvm_opted_in: Change[bool] | None = None
-    phone_opted_in: Change[bool] | None = None
-    do_not_contact: Change[bool] | None = None
-    deleted_at: Change[UtcTime | None] | None = Field(default=None, description="Soft deletion, or its undoing.")
+    slug: TextChange | None = None
+    external_id: OptionalTextChange | None = None
+    business_name: TextChange | None = None
+    primary_email: OptionalEmailChange | None = None
+    primary_phone: OptionalPhoneChange | None = None
+    industry_category: OptionalTextChange | None = None
+    business_description: OptionalDescriptionChange | None = None
+    community_id: OptionalIdChange | None = None
+    service_model: OptionalTextChange | None = None
+    services_activated: ServicesChange | None = None
+    services_approved_pending: ServicesChange | None = None
+    email_opted_in: FlagChange | None = None
+    sms_opted_in: FlagChange | None = None
+    rvm_opted_in: FlagChange | None = None
+    phone_opted_in: FlagChange | None = None
+    do_not_contact: FlagChange | None = None
+    deleted_at: OptionalTimeChange | None = Field(default=None, description="Soft deletion, or its undoing.")
 
     @model_validator(mode="after")
     def _something_changed(self) -> Self:

@@ -8,7 +8,6 @@ from shared.schemas.fields import FULL_DATE, RFC_3339, WITHOUT_NUL
 REASON_MAX_CHARACTERS = 500
 SHOWN_MAX_CHARACTERS = 80
 
-_MISSING = frozenset({"missing", "union_tag_not_found"})
 _NOT_JSON = frozenset({"json_invalid", "json_type"})
 # Instead of the parser's words, which would quote the pattern.
 _PLAIN_WORDS = {
@@ -54,12 +53,14 @@ def bad_field(error: ValidationError, *, prefix: str = "", path_from: int = 0) -
         wrong_literal = complaint["type"] == "literal_error" and complaint["loc"] == ("type",)
         if wrong_literal or complaint["type"] == "union_tag_invalid":
             return UnknownType("unknown_type", "type: not one that is expected here")
+        if complaint["type"] == "union_tag_not_found":
+            return BadMessage("missing_field", "type: Field required")
     first = complaints[0]
     if first["type"] in _NOT_JSON:
         return BadMessage("not_json", f"body: {first['msg']}")
-    error_class = "missing_field" if first["type"] in _MISSING else "wrong_field"
+    error_class = "missing_field" if first["type"] == "missing" else "wrong_field"
     path = ".".join(str(step) for step in first["loc"][path_from:])
-    return BadMessage(error_class, f"{prefix}{path}: {_in_words(first)}")
+    return BadMessage(error_class, f"{prefix + path or 'body'}: {_in_words(first)}")
 
 
 def _in_words(complaint: ErrorDetails) -> str:

@@ -15,8 +15,16 @@ from typing_extensions import TypedDict
 from shared.schemas.catalog import TYPES
 from shared.schemas.fields import SmbData, Text, UtcTime, WireModel
 
-_ATTRIBUTES: dict[str, Any] = {"specversion": Literal["1.0"], "id": Text, "source": Text, "time": UtcTime}
-_SMB_ATTRIBUTES: dict[str, Any] = {"tenantid": UUID, "subject": NotRequired[UUID | None]}
+_ATTRIBUTES: dict[str, Any] = {
+    "specversion": Annotated[Literal["1.0"], Field(description="Version of CloudEvents.")],
+    "id": Annotated[Text, Field(description="With `source` and the SMB the event's identity; a retry repeats it.")],
+    "source": Annotated[Text, Field(description="Who sends it, such as `/modules/email`.")],
+    "time": Annotated[UtcTime, Field(description="When it happened, with an offset; at most 5 minutes ahead.")],
+}
+_SMB_ATTRIBUTES: dict[str, Any] = {
+    "tenantid": Annotated[UUID, Field(description="The tenant to which the SMB belongs.")],
+    "subject": NotRequired[Annotated[UUID | None, Field(description="The SMB; where given, the same as data.smb_id.")]],
+}
 _typed_dict: Any = TypedDict
 
 

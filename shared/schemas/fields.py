@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJson
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
-WITHOUT_NUL = r"\A[^\x00]*\z"
+WITHOUT_NUL = r"^[^\x00]*$"
 """PostgreSQL stores no NUL in a text."""
 
-RFC_3339 = r"\A\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})\z"
+RFC_3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 """An offset is required; what the pattern lets through, the parser still checks (month 13, hour 25)."""
 
-FULL_DATE = r"\A\d{4}-\d{2}-\d{2}\z"
+FULL_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
 class WireModel(BaseModel):

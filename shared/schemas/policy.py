@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from shared.schemas.bad_message import printable
+from shared.schemas.fields import WITHOUT_NUL
 
 VERSION_CHARACTERS = 12
 COMPLETE_PROFILE_POINTS = 100
@@ -45,7 +46,7 @@ def _clock_time(value: object) -> time:
 
 Points = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=100, decimal_places=2, allow_inf_nan=False)]
 Share = Annotated[int, Field(ge=0, le=100)]
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\A[^\x00]*\z")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=WITHOUT_NUL)]
 
 
 def hundredths(points: Decimal) -> int:
