@@ -1,7 +1,7 @@
 """CloudEvents 1.0 over Kafka, in: from one raw record to one `Input`, in structured and in binary mode."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -16,7 +16,16 @@ from shared.schemas.identity import Place, SmbKey, event_key
 from shared.schemas.transport import is_structured, read_transport, readable
 from shared.schemas.triggers import Trigger
 
-__all__ = ["BadMessage", "Input", "Record", "UnknownType", "claimed_identity", "claimed_type", "decode"]
+__all__ = [
+    "BadMessage",
+    "Input",
+    "Record",
+    "UnknownType",
+    "claimed_identity",
+    "claimed_type",
+    "decode",
+    "require_not_ahead",
+]
 
 BODY_MAX_BYTES = 1_048_576
 AHEAD_MAX = timedelta(minutes=5)
@@ -37,6 +46,10 @@ class Record(Protocol):
     @property
     def offset(self) -> int:
         """The record's offset in its partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """When it was produced, in milliseconds since 1970; -1 where the producer gave none."""
 
     @property
     def value(self) -> bytes | None:
@@ -63,22 +76,41 @@ class Input(NamedTuple):
     traceparent: str | None
     place: Place
     event_key: UUID
+    timestamp: int
+
+    @property
+    def arrived_at(self) -> datetime:
+        """When the record was produced, by its Kafka timestamp; aware, UTC."""
+        return datetime.fromtimestamp(max(0, self.timestamp) / 1000, UTC)
 
 
-def decode(record: Record, types: frozenset[str], now: datetime) -> Input:
+def decode(record: Record, types: frozenset[str], now: datetime | None = None) -> Input:
     """Return what a record says, if it says it as the contract asks and its type is one of `types`.
 
-    `now` (aware) bounds how far ahead the message may be dated. Raises UnknownType for any other type and BadMessage
-    for whatever else is wrong; no bytes make it raise anything else.
+    `now` (aware) bounds how far ahead the message may be dated; who learns the time later asks `require_not_ahead`
+    then. Raises UnknownType for any other type and BadMessage for whatever else is wrong; no bytes make it raise
+    anything else.
     """
     try:
-        return _decode(record, types, now)
+        message = _decode(record, types)
+        if now is not None:
+            require_not_ahead(message, now)
     except BadMessage as bad:
         bad.claimed_type = claimed_type(record)
         raise
+    return message
 
 
-def _decode(record: Record, types: frozenset[str], now: datetime) -> Input:
+def require_not_ahead(message: Input, now: datetime) -> None:
+    """Raise BadMessage when a message is dated, or a trigger scheduled, more than 5 minutes after `now` (aware)."""
+    latest = now + AHEAD_MAX
+    if message.time > latest:
+        raise BadMessage("time_ahead", "time: more than 5 minutes ahead")
+    if isinstance(message.data, Trigger) and message.data.scheduled_for > latest:
+        raise BadMessage("time_ahead", "data.scheduled_for: more than 5 minutes ahead")
+
+
+def _decode(record: Record, types: frozenset[str]) -> Input:
     value = record.value
     if not value:
         raise BadMessage("no_body", "body: the record has none")
@@ -92,21 +124,16 @@ def _decode(record: Record, types: frozenset[str], now: datetime) -> Input:
 
     data = document["data"]
     time = document["time"]
-    latest = now + AHEAD_MAX
-    if time > latest:
-        raise BadMessage("time_ahead", "time: more than 5 minutes ahead")
     smb = None
     if "tenantid" in document:
         smb = SmbKey(document["tenantid"], data.smb_id)
         subject = document.get("subject")
         if subject is not None and subject.int != data.smb_id.int:
             raise BadMessage("subject_differs", "subject: not the same SMB as data.smb_id")
-    elif isinstance(data, Trigger) and data.scheduled_for > latest:
-        raise BadMessage("time_ahead", "data.scheduled_for: more than 5 minutes ahead")
     source, id = document["source"], document["id"]  # noqa: A001 -- CloudEvents calls it `id`
     place = Place(record.topic, record.partition, record.offset)
     key = event_key(source, id)
-    return Input(document["type"], source, id, time, smb, data, transport.traceparent, place, key)
+    return Input(document["type"], source, id, time, smb, data, transport.traceparent, place, key, record.timestamp)
 
 
 def _read_document(value: bytes, types: frozenset[str]) -> Document:

@@ -14,6 +14,7 @@ from shared.schemas.catalog import ANNOUNCEMENTS, CAMPAIGN_COMMANDS, ENGAGEMENT_
 
 Service = Literal["engagement", "tier", "campaign", "records"]
 SERVICES: tuple[Service, ...] = ("engagement", "tier", "campaign", "records")
+SERVICES_WITH_WORKERS: tuple[Service, ...] = ("engagement", "tier", "campaign")
 
 CAMPAIGN_COMMANDS_TOPIC = "smb.campaign-commands"
 SCHEDULE_TOPIC = "smb.schedule"
@@ -147,6 +148,20 @@ class Topics:
         """Return a topic's name without prefix. Raises KeyError when it is not a topic of this installation."""
         short = full_name.removeprefix(self.prefix) if full_name.startswith(self.prefix) else ""
         return TOPICS[short].name
+
+    def inputs_of(self, service: Service) -> list[str]:
+        """Return the full names of the topics that a service's group reads, its job shards aside."""
+        return [
+            self.full_name(topic) for topic in TOPICS if topic != JOB_SHARDS_TOPIC and _ACCEPTED.get((service, topic))
+        ]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return every consumer group that has a worker, with the full names of the topics that it reads."""
+        shards = [self.full_name(JOB_SHARDS_TOPIC)]
+        return {
+            **{self.group(service): self.inputs_of(service) for service in SERVICES_WITH_WORKERS},
+            **{self.shards_group(service): shards for service in SERVICES_WITH_WORKERS},
+        }
 
     def group(self, service: Service) -> str:
         """Return the consumer group of a service."""

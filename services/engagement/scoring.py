@@ -1,0 +1,120 @@
+"""The score in SQL: one expression, built from the policy here, that batches, nightly shards and histories share.
+
+A property test holds it to `rules.score`.
+"""
+
+from datetime import date
+from math import ceil
+from typing import Any
+
+from services.engagement.rules import APPROVED, BILLIONTHS, BILLIONTHS_IN_A_HUNDREDTH, GROUPS, HIGHEST_SCORE, window
+from shared.schemas.policy import Scoring, hundredths
+
+# An SMB with more events than this is hot: its score reads, per kind, only as many as reach the cap.
+ORDINARY_EVENTS = 400
+# Approvals of a hot SMB that are read first; all the others only if these do not reach the cap.
+NEWEST_APPROVALS = 1000
+
+
+def parameters(scoring: Scoring, as_of: date) -> dict[str, Any]:
+    """The dates that the expressions are bound to: as_of, since (included), until (excluded)."""
+    since, until = window(scoring, as_of)
+    return {"as_of": as_of, "since": since, "until": until}
+
+
+def aggregates(scoring: Scoring) -> str:
+    """Columns reach, response, content, approval in billionths, over rows (kind, occurred_at) before `until`."""
+    return ",\n".join(
+        (*(_windowed(scoring, group) for group in GROUPS), _capped_approval(scoring, approval_sum(scoring)))
+    )
+
+
+def total() -> str:
+    """The score from the four columns."""
+    everything = HIGHEST_SCORE * BILLIONTHS
+    return f"CAST(least({everything}, reach + response + content + approval) / {BILLIONTHS} AS smallint)"
+
+
+def approval_sum(scoring: Scoring) -> str:
+    """The decayed points of all approved approvals among the rows, as a float."""
+    per_approval = (
+        f"CAST('{scoring.approval.points}' AS float8) * power(CAST(0.5 AS float8),"
+        " (:as_of - CAST(occurred_at AT TIME ZONE 'UTC' AS date))"
+        f" / CAST({scoring.approval.half_life_days} AS float8))"
+    )
+    return f"coalesce(sum({per_approval}) FILTER (WHERE kind = '{APPROVED}'), 0)"
+
+
+def _capped_approval(scoring: Scoring, points: str) -> str:
+    return f"CAST(round(least({scoring.caps.approval}, {points}) * {BILLIONTHS}) AS bigint) AS approval"
+
+
+def _windowed(scoring: Scoring, group: str) -> str:
+    cases = " ".join(f"WHEN '{kind}' THEN {_weight(scoring, kind)}" for kind in GROUPS[group])
+    cap = hundredths(getattr(scoring.caps, group))
+    return (
+        f"least({cap}, coalesce(sum(CASE kind {cases} END) FILTER (WHERE occurred_at >= :since), 0))"
+        f" * CAST({BILLIONTHS_IN_A_HUNDREDTH} AS bigint) AS {group}"
+    )
+
+
+def per_smb(scoring: Scoring) -> str:
+    """A query over `touched` (tenant_id, smb_id) that gives each SMB's four columns and reads a bounded number of rows.
+
+    Each SMB is probed with a limit; for those above it, each kind is looked up by the index, newest approvals first.
+    """
+    return f"""
+        SELECT tenant_id, smb_id, reach, response, content, approval FROM probed WHERE events <= {ORDINARY_EVENTS}
+        UNION ALL
+        SELECT probed.tenant_id, probed.smb_id, hot.reach, hot.response, hot.content, hot.approval
+        FROM probed CROSS JOIN LATERAL ({_hot(scoring)}) AS hot
+        WHERE probed.events > {ORDINARY_EVENTS}
+    """  # noqa: S608  only numbers of a validated policy
+
+
+def probe(scoring: Scoring) -> str:
+    """The query behind `probed`: the columns of SMBs whose events all fit, and how many events were seen."""
+    return f"""
+        SELECT touched.tenant_id, touched.smb_id, few.*
+        FROM touched CROSS JOIN LATERAL (
+            SELECT count(*) AS events, {aggregates(scoring)}
+            FROM (
+                SELECT event.kind, event.occurred_at FROM engagement_events AS event
+                WHERE event.tenant_id = touched.tenant_id AND event.smb_id = touched.smb_id
+                    AND event.occurred_at < :until
+                LIMIT {ORDINARY_EVENTS + 1}
+            ) AS event
+        ) AS few
+    """  # noqa: S608  likewise
+
+
+def _hot(scoring: Scoring) -> str:
+    of_smb = "event.tenant_id = probed.tenant_id AND event.smb_id = probed.smb_id AND event.occurred_at < :until"
+    kinds = [
+        f"(SELECT kind, occurred_at FROM engagement_events AS event WHERE {of_smb} AND event.kind = '{kind}'"
+        f" AND event.occurred_at >= :since LIMIT {_enough(scoring, group, kind)})"
+        for group, members in GROUPS.items()
+        for kind in members
+    ]
+    approvals = f"""SELECT kind, occurred_at FROM engagement_events AS event
+        WHERE {of_smb} AND event.kind = '{APPROVED}' ORDER BY occurred_at DESC"""
+    # All approvals are read only when the newest thousand exist and still do not reach the cap: all are old then.
+    newest = f"SELECT count(*) AS events, {approval_sum(scoring)} AS points FROM ({approvals} LIMIT {NEWEST_APPROVALS}) AS event"
+    everything = f"SELECT {approval_sum(scoring)} FROM ({approvals}) AS event"
+    enough = f"newest.events < {NEWEST_APPROVALS} OR newest.points >= {scoring.caps.approval}"
+    chosen = _capped_approval(scoring, f"CASE WHEN {enough} THEN newest.points ELSE ({everything}) END")
+    windowed = ", ".join(_windowed(scoring, group) for group in GROUPS)
+    return f"""
+        SELECT windowed.reach, windowed.response, windowed.content, {chosen}
+        FROM (SELECT {windowed} FROM ({" UNION ALL ".join(kinds)}) AS event) AS windowed, ({newest}) AS newest
+    """  # noqa: S608  likewise
+
+
+def _weight(scoring: Scoring, kind: str) -> int:
+    return hundredths(getattr(scoring.points, kind))
+
+
+def _enough(scoring: Scoring, group: str, kind: str) -> int:
+    """So many events of one kind reach the group's cap alone; more can't change the score."""
+    weight = _weight(scoring, kind)
+    return ceil(hundredths(getattr(scoring.caps, group)) / weight) if weight else 0

@@ -1,0 +1,141 @@
+"""One batch, one transaction: the heart of the product.
+
+Everything that a batch does becomes visible at once, by one commit: the state that the handler saved, the identities
+of its inputs, the outgoing messages, the dead letters and how far the group has come. Whatever is delivered again
+finds its identity and changes nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiokafka import ConsumerRecord, TopicPartition
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.runtime import copies, crash_points, dead_letters, heads, outbox, progress
+from shared.runtime.database import Database, Transaction, commit
+from shared.runtime.dead_letters import DeadLetter
+from shared.runtime.outcome import Handler, Outcome
+from shared.schemas.bad_message import BadMessage
+from shared.schemas.envelope import Input, require_not_ahead
+from shared.schemas.identity import SmbKey
+from shared.schemas.shards import JobShard
+from shared.schemas.topics import Topics
+
+Record = ConsumerRecord[bytes | None, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A record and what the decoder made of it: an input, a dead letter, or neither (another service's type)."""
+
+    record: Record
+    input: Input | None
+    bad: DeadLetter | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a committed batch did."""
+
+    outcome: Outcome
+    parked: list[DeadLetter]
+
+
+@dataclass(slots=True)
+class Batches:
+    """Applies batches of one consumer group of one service.
+
+    `acknowledged` is what Kafka is known to have committed for the partitions of this process.
+    """
+
+    service: str
+    consumer_group: str
+    database: Database
+    topics: Topics
+    handler: Handler
+    acknowledged: dict[TopicPartition, int] = field(default_factory=dict)
+
+    async def apply(self, received: Sequence[Received]) -> Settled:
+        """Apply all of `received` or nothing. Raises whatever went wrong, with nothing changed."""
+        inputs = [one.input for one in received if one.input is not None]
+        parked = [one.bad for one in received if one.bad is not None]
+        async with self.database.engine.connect() as connection:
+            locked = await _lock(connection, inputs)
+            timely, ahead = _split_off_ahead(received, locked.now)
+            transaction = Transaction(connection, locked.keys, locked.erased)
+            outcome = await self.handler(transaction, timely, locked.now) if timely else Outcome()
+            parked += ahead + _rejected(received, outcome)
+            await outbox.store(connection, outcome, self.topics, locked.now, locked.epoch)
+            group = {"consumer_group": self.consumer_group, "now": locked.now}
+            await copies.note(connection, outcome.copies, **group)
+            await dead_letters.park(connection, parked, service=self.service, **group)
+            await progress.record(
+                connection, self.consumer_group, next_offsets(received), self.acknowledged, locked.now
+            )
+            crash_points.reach(crash_points.BEFORE_COMMIT)
+            await commit(connection)
+            crash_points.reach(crash_points.AFTER_COMMIT)
+        return Settled(outcome, parked)
+
+    async def park(self, received: Received, letter: DeadLetter) -> Settled:
+        """Move past one record by parking it. Raises only temporary trouble."""
+        return await self.apply([Received(received.record, None, letter)])
+
+
+async def transact(
+    database: Database,
+    topics: Topics,
+    keys: Sequence[SmbKey],
+    act: Callable[[Transaction, datetime], Awaitable[Outcome]],
+) -> Outcome:
+    """Change SMBs outside a batch: lock their heads, run `act`, write its announcements to the outbox, commit.
+
+    Everyone who changes an SMB without a Kafka record in hand comes in here. Raises what `act` raises, with nothing
+    changed.
+    """
+    async with database.engine.connect() as connection:
+        locked = await heads.lock(connection, keys)
+        outcome = await act(Transaction(connection, locked.keys, locked.erased), locked.now)
+        await outbox.store(connection, outcome, topics, locked.now, locked.epoch)
+        await commit(connection)
+    return outcome
+
+
+def next_offsets(received: Sequence[Received]) -> dict[TopicPartition, int]:
+    """Where each partition goes on after these records: Kafka's position is always the last offset + 1."""
+    offsets: dict[TopicPartition, int] = {}
+    for one in received:
+        partition = TopicPartition(one.record.topic, one.record.partition)
+        offsets[partition] = max(offsets.get(partition, 0), one.record.offset + 1)
+    return offsets
+
+
+async def _lock(connection: AsyncConnection, inputs: Sequence[Input]) -> heads.Locked:
+    """Lock what the inputs are about: their SMBs, or the range of the one shard."""
+    if len(inputs) == 1 and isinstance(shard := inputs[0].data, JobShard):
+        return await heads.lock_range(connection, shard.first.key, shard.last.key)
+    return await heads.lock(connection, {one.smb for one in inputs if one.smb is not None})
+
+
+def _split_off_ahead(received: Sequence[Received], now: datetime) -> tuple[list[Input], list[DeadLetter]]:
+    """Part the inputs that lie too far ahead of the database's clock, which alone decides what ahead means."""
+    timely: list[Input] = []
+    ahead: list[DeadLetter] = []
+    for one in received:
+        if one.input is None:
+            continue
+        try:
+            require_not_ahead(one.input, now)
+        except BadMessage as error:
+            ahead.append(DeadLetter(one.record, error.error_class, str(error)))
+        else:
+            timely.append(one.input)
+    return timely, ahead
+
+
+def _rejected(received: Sequence[Received], outcome: Outcome) -> list[DeadLetter]:
+    if not outcome.rejected:
+        return []
+    records = {(one.record.topic, one.record.partition, one.record.offset): one.record for one in received}
+    return [DeadLetter(records[one.place], error.error_class, str(error)) for one, error in outcome.rejected]

@@ -1,0 +1,123 @@
+"""The connection to PostgreSQL and the transaction that handlers see."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Self
+
+import asyncpg
+from sqlalchemy import CursorResult, TextClause, event, make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.schemas.identity import SmbKey
+
+# What a frozen process may hold at the longest: its locks are freed after this, and it starts again when it wakes.
+IDLE_IN_TRANSACTION = timedelta(seconds=30)
+# The longest statement and, where the server knows it (17), transaction; a batch that takes longer is halved.
+TRANSACTION = timedelta(seconds=60)
+# The client gives up on a statement a little later, for a server that answers nothing at all.
+COMMAND = timedelta(seconds=75)
+
+
+class Transaction:
+    """An open database transaction, as a handler sees it: it reads and writes, and can't commit, publish or wait.
+
+    `locked` are the SMBs whose heads this transaction holds, in order; `erased` those of them that were erased.
+    """
+
+    __slots__ = ("_connection", "erased", "locked")
+
+    def __init__(
+        self, connection: AsyncConnection, locked: Sequence[SmbKey] = (), erased: frozenset[SmbKey] = frozenset()
+    ) -> None:
+        self._connection = connection
+        self.locked = locked
+        self.erased = erased
+
+    async def execute(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+        """Run one statement inside the transaction."""
+        return await self._connection.execute(statement, parameters)
+
+
+class Database:
+    """A pool of connections, each acting as one database role."""
+
+    def __init__(self, engine: AsyncEngine, url: str, role: str) -> None:
+        self.engine = engine
+        self._url = url
+        self._role = role
+
+    @classmethod
+    def create(cls, url: str, *, role: str = "smb_worker", pool_size: int = 6, application: str = "smb-crm") -> Self:
+        """Prepare a pool for `url` (postgresql://…); nothing is connected yet."""
+        parsed = make_url(url).set(drivername="postgresql+asyncpg")
+        engine = create_async_engine(
+            parsed,
+            pool_size=pool_size,
+            max_overflow=0,
+            connect_args={
+                "timeout": 10,
+                "command_timeout": COMMAND.total_seconds(),
+                "server_settings": {"role": role, "jit": "off", "timezone": "UTC", "application_name": application},
+            },
+        )
+        event.listen(engine.sync_engine, "connect", _bound_transactions)
+        return cls(engine, url, role)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end, rolled back on any error, never left half-way by a cancellation."""
+        async with self.engine.connect() as connection:
+            yield connection
+            await commit(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """The same for commands that only read or that change no SMB."""
+        async with self.begin() as connection:
+            yield Transaction(connection)
+
+    async def raw_connection(self) -> asyncpg.Connection:
+        """A connection of its own outside the pool, for a session lock or for notifications; the caller closes it."""
+        url = make_url(self._url).set(drivername="postgresql")
+        return await asyncpg.connect(
+            url.render_as_string(hide_password=False),
+            timeout=10,
+            server_settings={"role": self._role, "application_name": "smb-crm relay"},
+        )
+
+    async def ping(self) -> None:
+        """Raise when the database does not answer within 2 seconds."""
+        async with asyncio.timeout(2), self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+async def commit(connection: AsyncConnection) -> None:
+    """Commit, and stay until the answer is there: a cancelled COMMIT may have committed."""
+    committing = asyncio.ensure_future(connection.commit())
+    try:
+        await asyncio.shield(committing)
+    except asyncio.CancelledError:
+        await asyncio.wait([committing])
+        raise
+
+
+def _bound_transactions(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for name, limit in (
+        ("statement_timeout", TRANSACTION),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+        ("transaction_timeout", TRANSACTION),
+    ):
+        cursor.execute(
+            f"SELECT set_config(name, '{int(limit.total_seconds())}s', false) "  # noqa: S608  both are our constants
+            f"FROM pg_settings WHERE name = '{name}'",
+        )
+        cursor.fetchall()
+    cursor.close()
+    connection.commit()

@@ -1,0 +1,129 @@
+"""The head of every SMB: the row that everyone locks before changing that SMB.
+
+One lock order for all: heads first, ordered by (tenant, SMB), before any other row. So four workers, the API, imports
+and shards can't deadlock, lose an update, or race with a creation or an erasure.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.schemas.identity import SmbKey
+
+# Missing heads are inserted before any existing one is locked: a transaction that waits for another's insert then
+# holds no lock but on heads that it inserted itself, in the same order. Sorted for the same reason.
+INSERT_MISSING = text(
+    """
+    INSERT INTO smb_heads (tenant_id, smb_id)
+    SELECT wanted.tenant_id, wanted.smb_id
+    FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
+    WHERE NOT EXISTS (
+        SELECT FROM smb_heads AS head WHERE head.tenant_id = wanted.tenant_id AND head.smb_id = wanted.smb_id)
+    ORDER BY wanted.tenant_id, wanted.smb_id
+    ON CONFLICT DO NOTHING
+    """,
+)
+LOCK = text(
+    """
+    WITH locked AS MATERIALIZED (
+        SELECT head.tenant_id, head.smb_id, head.last_now, head.erased_at
+        FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
+        JOIN smb_heads AS head ON head.tenant_id = wanted.tenant_id AND head.smb_id = wanted.smb_id
+        ORDER BY head.tenant_id, head.smb_id
+        FOR UPDATE OF head
+    )
+    SELECT count(*), max(last_now),
+        array_agg(tenant_id) FILTER (WHERE erased_at IS NOT NULL),
+        array_agg(smb_id) FILTER (WHERE erased_at IS NOT NULL)
+    FROM locked
+    """,
+)
+LOCK_RANGE = text(
+    """
+    SELECT tenant_id, smb_id, last_now, erased_at FROM smb_heads
+    WHERE (tenant_id, smb_id) >= (:first_tenant_id, :first_smb_id)
+        AND (tenant_id, smb_id) <= (:last_tenant_id, :last_smb_id)
+    ORDER BY tenant_id, smb_id
+    FOR UPDATE
+    """,
+)
+# Read in a statement of its own, after the locks: what another transaction committed lies before this moment.
+CLOCK = text("SELECT clock_timestamp(), epoch FROM installation")
+NUMBER = text(
+    """
+    UPDATE smb_heads AS head
+    SET sequence = head.sequence + told.announcements, last_now = :now
+    FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[]), CAST(:announcements AS integer[]))
+        AS told (tenant_id, smb_id, announcements)
+    WHERE head.tenant_id = told.tenant_id AND head.smb_id = told.smb_id
+    RETURNING head.tenant_id, head.smb_id, head.sequence - told.announcements
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What the lock found. `now` is the database's clock after the locks, never before any head's last moment."""
+
+    keys: Sequence[SmbKey]
+    erased: frozenset[SmbKey]
+    now: datetime
+    epoch: int
+
+
+async def lock(connection: AsyncConnection, keys: Collection[SmbKey]) -> Locked:
+    """Lock the heads of `keys` in order, inserting those that are missing; wait for whoever holds them.
+
+    A head can vanish while this waits for it (the cleanup removes it): then it is inserted and locked again.
+    """
+    ordered = sorted(set(keys))
+    if not ordered:
+        return await _at((), frozenset(), None, connection)
+    parameters = as_arrays(ordered)
+    while True:
+        await connection.execute(INSERT_MISSING, parameters)
+        found, last_now, tenant_ids, smb_ids = (await connection.execute(LOCK, parameters)).one()
+        if found == len(ordered):
+            erased = frozenset(map(SmbKey, tenant_ids or (), smb_ids or ()))
+            return await _at(ordered, erased, last_now, connection)
+
+
+async def lock_range(connection: AsyncConnection, first: SmbKey, last: SmbKey) -> Locked:
+    """Lock the heads from `first` to `last`, both included, in order; none is inserted."""
+    parameters = {
+        "first_tenant_id": first.tenant_id,
+        "first_smb_id": first.smb_id,
+        "last_tenant_id": last.tenant_id,
+        "last_smb_id": last.smb_id,
+    }
+    rows = (await connection.execute(LOCK_RANGE, parameters)).all()
+    keys = [SmbKey(row.tenant_id, row.smb_id) for row in rows]
+    erased = frozenset(key for key, row in zip(keys, rows, strict=True) if row.erased_at is not None)
+    return await _at(keys, erased, max((row.last_now for row in rows), default=None), connection)
+
+
+async def number(connection: AsyncConnection, counts: dict[SmbKey, int], now: datetime) -> dict[SmbKey, int]:
+    """Take `counts` sequence numbers for each SMB and note `now`; returns the last number taken before, per SMB.
+
+    The heads are held by this transaction, so numbers are gapless and in the order of commits.
+    """
+    ordered = sorted(counts)
+    parameters = as_arrays(ordered) | {"announcements": [counts[key] for key in ordered], "now": now}
+    rows = (await connection.execute(NUMBER, parameters)).all()
+    return {SmbKey(tenant_id, smb_id): before for tenant_id, smb_id, before in rows}
+
+
+def as_arrays(keys: Sequence[SmbKey]) -> dict[str, Any]:
+    """The two arrays that statements unnest."""
+    return {"tenant_ids": [key.tenant_id for key in keys], "smb_ids": [key.smb_id for key in keys]}
+
+
+async def _at(
+    keys: Sequence[SmbKey], erased: frozenset[SmbKey], last_now: datetime | None, connection: AsyncConnection
+) -> Locked:
+    clock, epoch = (await connection.execute(CLOCK)).one()
+    return Locked(keys, erased, max(clock, last_now) if last_now else clock, epoch)

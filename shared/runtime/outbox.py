@@ -1,0 +1,125 @@
+"""The outbox: outgoing messages commit with the state that they tell of, and the relay publishes them."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.runtime import heads
+from shared.runtime.outcome import Announcement, Outcome
+from shared.schemas.encoding import EncodedMessage, encode, encode_announcement
+from shared.schemas.identity import SmbKey
+from shared.schemas.shards import JobShard
+from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, JOB_SHARDS_TOPIC, Topics
+
+CHANNEL = "smb_crm_outbox"
+
+# The identity column counts in the order of the arrays, which is the order in which an SMB's numbers were given.
+WRITE = text(
+    """
+    WITH written AS (
+        INSERT INTO outgoing_messages
+            (topic, key, headers, value, type, created_at, caused_at, tenant_id, smb_id, epoch, sequence, causation_id)
+        SELECT topic, key, headers, value, type, :now, caused_at, tenant_id, smb_id,
+            CAST(:epoch AS integer), sequence,
+            causation_id
+        FROM unnest(
+            CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:headers AS jsonb[]), CAST(:values AS bytea[]),
+            CAST(:types AS text[]), CAST(:caused_at AS timestamptz[]), CAST(:tenant_ids AS uuid[]),
+            CAST(:smb_ids AS uuid[]), CAST(:sequences AS bigint[]), CAST(:causation_ids AS text[]))
+        WITH ORDINALITY AS message
+            (topic, key, headers, value, type, caused_at, tenant_id, smb_id, sequence, causation_id, place)
+        ORDER BY place
+        RETURNING id
+    )
+    INSERT INTO outbox (message_id, created_at) SELECT id, :now FROM written
+    """,
+)
+# Wakes the relay at the commit, never before it.
+WAKE = text("SELECT pg_notify(:channel, '')")
+
+
+async def store(connection: AsyncConnection, outcome: Outcome, topics: Topics, now: datetime, epoch: int) -> None:
+    """Number the announcements of `outcome` per SMB, note the touched SMBs, and write all messages to the outbox."""
+    counts: Counter[SmbKey] = Counter(announcement.smb for announcement in outcome.announcements)
+    touched = dict.fromkeys(outcome.touched, 0) | counts
+    if touched:
+        last = await heads.number(connection, touched, now)
+        await _store_announcements(connection, outcome.announcements, last, topics, now, epoch)
+    await _store_shards(connection, outcome.shards, topics, now)
+    if outcome.announcements or outcome.shards:
+        await connection.execute(WAKE, {"channel": CHANNEL})
+
+
+async def _store_announcements(
+    connection: AsyncConnection,
+    announcements: Sequence[Announcement],
+    last: dict[SmbKey, int],
+    topics: Topics,
+    now: datetime,
+    epoch: int,
+) -> None:
+    rows = []
+    for announcement in announcements:
+        last[announcement.smb] = sequence = last[announcement.smb] + 1
+        message = encode_announcement(
+            announcement.data,
+            tenant_id=announcement.smb.tenant_id,
+            time=now,
+            epoch=epoch,
+            sequence=sequence,
+            causation_id=announcement.causation_id,
+            traceparent=announcement.traceparent,
+        )
+        rows.append((announcement, message, sequence))
+    if not rows:
+        return
+    await connection.execute(
+        WRITE,
+        _arrays([message for _, message, _ in rows])
+        | {
+            "topics": [topics.full_name(ANNOUNCEMENTS_TOPIC)] * len(rows),
+            "keys": [str(announcement.smb.smb_id) for announcement, _, _ in rows],
+            "types": [type(announcement.data).__name__ for announcement, _, _ in rows],
+            "caused_at": [announcement.caused_at for announcement, _, _ in rows],
+            "tenant_ids": [announcement.smb.tenant_id for announcement, _, _ in rows],
+            "smb_ids": [announcement.smb.smb_id for announcement, _, _ in rows],
+            "sequences": [sequence for _, _, sequence in rows],
+            "causation_ids": [announcement.causation_id for announcement, _, _ in rows],
+            "epoch": epoch,
+            "now": now,
+        },
+    )
+
+
+async def _store_shards(connection: AsyncConnection, shards: Sequence[JobShard], topics: Topics, now: datetime) -> None:
+    if not shards:
+        return
+    nothing = [None] * len(shards)
+    await connection.execute(
+        WRITE,
+        _arrays([encode(shard, id=f"{shard.run_id}/{shard.number}", time=now) for shard in shards])
+        | {
+            "topics": [topics.full_name(JOB_SHARDS_TOPIC)] * len(shards),
+            "keys": [f"{shard.run_id}/{shard.number}" for shard in shards],
+            "types": [type(shard).__name__ for shard in shards],
+            "caused_at": nothing,
+            "tenant_ids": nothing,
+            "smb_ids": nothing,
+            "sequences": nothing,
+            "causation_ids": nothing,
+            "epoch": None,
+            "now": now,
+        },
+    )
+
+
+def _arrays(messages: Sequence[EncodedMessage]) -> dict[str, Any]:
+    return {
+        "headers": [json.dumps([[name, value.decode()] for name, value in message.headers]) for message in messages],
+        "values": [message.value for message in messages],
+    }

@@ -1,0 +1,67 @@
+"""Reading the outbox: what the relay, `status` and the removal of old messages need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+
+from shared.runtime.database import Database, Transaction
+
+# Ids grow in the order in which an SMB's numbers were given, because its head was held: oldest first keeps its order.
+OLDEST = text(
+    """
+    SELECT message.id, message.topic, message.key, message.headers, message.value, message.type, message.created_at,
+        message.caused_at
+    FROM (SELECT message_id FROM outbox ORDER BY message_id LIMIT :at_most) AS waiting
+    JOIN outgoing_messages AS message ON message.id = waiting.message_id
+    ORDER BY message.id
+    """,
+)
+DELETE = text("DELETE FROM outbox WHERE message_id = ANY(CAST(:ids AS bigint[]))")
+DEPTH = text("SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox")
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """One message of the outbox, ready for the producer."""
+
+    id: int
+    topic: str
+    key: bytes
+    headers: list[tuple[str, bytes]]
+    value: bytes
+    type: str
+    created_at: datetime
+    caused_at: datetime | None
+
+
+async def oldest(database: Database, at_most: int) -> list[OutgoingMessage]:
+    """Read the oldest messages, in order."""
+    async with database.transaction() as transaction:
+        rows = (await transaction.execute(OLDEST, {"at_most": at_most})).all()
+    return [
+        OutgoingMessage(
+            id=row.id,
+            topic=row.topic,
+            key=row.key.encode(),
+            headers=[(name, value.encode()) for name, value in row.headers],
+            value=row.value,
+            type=row.type,
+            created_at=row.created_at,
+            caused_at=row.caused_at,
+        )
+        for row in rows
+    ]
+
+
+async def delete(database: Database, ids: Sequence[int]) -> None:
+    """Take these messages off the outbox; those that are gone already do not matter."""
+    async with database.transaction() as transaction:
+        await transaction.execute(DELETE, {"ids": list(ids)})
+
+
+async def depth(transaction: Transaction) -> tuple[int, float]:
+    """How many messages wait, and the age of the oldest in seconds."""
+    messages, oldest_seconds = (await transaction.execute(DEPTH)).one()
+    return messages, max(0.0, float(oldest_seconds))

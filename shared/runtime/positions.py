@@ -1,0 +1,131 @@
+"""Where each group stands in each partition: the database's rows, Kafka's committed offsets and the log's ends."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.runtime import progress
+from shared.runtime.database import Database
+from shared.runtime.errors import RuntimeTrouble
+from shared.runtime.kafka import client_options
+from shared.runtime.settings import Settings
+
+
+class GroupIsActive(RuntimeTrouble):
+    """Positions of a group can be changed only while none of its workers runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One group in one partition. `committed` is None before the first commit, `row` before the first batch."""
+
+    group: str
+    partition: TopicPartition
+    row: int | None
+    committed: int | None
+    log_start: int
+    log_end: int
+
+    @property
+    def lag(self) -> int:
+        """Records that the group has not finished."""
+        return max(0, self.log_end - max(self.committed or 0, self.log_start))
+
+    @property
+    def lost(self) -> int:
+        """Records that retention deleted before the group had read them."""
+        return max(0, self.log_start - self.row) if self.row is not None else 0
+
+
+class Positions:
+    """Reads and sets positions. An async context manager that holds two connections to Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin = AIOKafkaAdminClient(**client_options(settings))
+        self._logs = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False)
+
+    async def __aenter__(self) -> Self:
+        await self._admin.start()
+        try:
+            await self._logs.start()
+        except BaseException:
+            await self._admin.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._logs.stop()
+        await self._admin.close()
+
+    async def partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
+        """All partitions of those topics that exist."""
+        wanted = set(topics)
+        described = await self._admin.describe_topics(sorted(wanted & set(await self._admin.list_topics())))
+        return sorted(
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in described
+            for partition in topic["partitions"]
+        )
+
+    async def read(self, database: Database, groups: Mapping[str, Iterable[str]]) -> list[Position]:
+        """Read where `groups` (name -> topics) stand."""
+        found: list[Position] = []
+        for group, topics in groups.items():
+            partitions = await self.partitions(topics)
+            # Kafka first, the rows after it: a row is written before its offset is committed, so this order never
+            # makes a healthy group look as if its row were behind.
+            committed = await self._committed(group)
+            async with database.begin() as connection:
+                rows = await progress.read(connection, group)
+            starts = await self._logs.beginning_offsets(partitions) if partitions else {}
+            ends = await self._logs.end_offsets(partitions) if partitions else {}
+            found += [
+                Position(group, one, rows.get(one), committed.get(one), starts[one], ends[one]) for one in partitions
+            ]
+        return found
+
+    async def rewind(self, group: str, topics: Iterable[str], to: datetime) -> dict[TopicPartition, int]:
+        """Let `group` read again from the first record at or after `to`; returns the new positions.
+
+        Partitions without such a record go to their end, unless they stand there already. Raises GroupIsActive while
+        a worker of the group runs.
+        """
+        partitions = await self.partitions(topics)
+        if not partitions:
+            return {}
+        milliseconds = int(to.timestamp() * 1000)
+        at_time = await self._logs.offsets_for_times(dict.fromkeys(partitions, milliseconds))
+        ends = await self._logs.end_offsets(partitions)
+        committed = await self._committed(group)
+        wanted = {one: at_time[one].offset if at_time.get(one) else ends[one] for one in partitions}
+        # Never forward: what was not read yet must not be skipped.
+        targets = {one: min(wanted[one], committed[one]) for one in partitions if committed.get(one) is not None}
+        await self._set(group, targets)
+        return targets
+
+    async def _set(self, group: str, targets: dict[TopicPartition, int]) -> None:
+        if not targets:
+            return
+        consumer = AIOKafkaConsumer(**client_options(self._settings), group_id=group, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            consumer.assign(list(targets))
+            await consumer.commit(targets)
+        except KafkaError as error:
+            message = f"group {group} has running workers: stop them first ({type(error).__name__})"
+            raise GroupIsActive(message) from error
+        finally:
+            await consumer.stop()
+
+    async def _committed(self, group: str) -> dict[TopicPartition, int]:
+        offsets = await self._admin.list_consumer_group_offsets(group)
+        return {partition: entry.offset for partition, entry in offsets.items() if entry.offset >= 0}

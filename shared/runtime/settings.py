@@ -1,0 +1,133 @@
+"""Every setting: its environment variable (prefix `SMB_`), meaning and default. A wrong one is named, not guessed."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.runtime.errors import WrongSettings
+
+PREFIX = "SMB_"
+
+
+class Settings(BaseSettings):
+    """What a process of smb-crm is told by its environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    database_url: Annotated[SecretStr, Field(description="PostgreSQL, as postgresql://user:password@host:port/name")]
+    kafka_bootstrap_servers: Annotated[str, Field(description="Kafka brokers, as host:port,host:port", min_length=3)]
+    kafka_security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], Field(description="How to talk to Kafka")
+    ] = "PLAINTEXT"
+    kafka_sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, Field(description="SASL mechanism, with SASL_…")
+    ] = None
+    kafka_sasl_username: Annotated[str | None, Field(description="SASL user, with SASL_…")] = None
+    kafka_sasl_password: Annotated[SecretStr | None, Field(description="SASL password, with SASL_…")] = None
+    kafka_ca_file: Annotated[Path | None, Field(description="CA certificates in PEM, with …SSL")] = None
+    kafka_session_timeout_seconds: Annotated[
+        int, Field(description="After how long without a heartbeat a worker's partitions go to another", ge=6, le=300)
+    ] = 10
+    topic_prefix: Annotated[
+        str, Field(description="Put before every topic and group name", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    ] = ""
+    topic_partitions: Annotated[
+        int, Field(description="Partitions of each new topic; fixed for ever, so plan for growth", ge=1, le=1000)
+    ] = 24
+    topic_replication: Annotated[int, Field(description="Copies of each new topic's partitions", ge=1, le=9)] = 3
+    topic_retention_days: Annotated[
+        int, Field(description="Days that Kafka keeps events; more than the oldest backup to restore", ge=1, le=3650)
+    ] = 30
+    command_retention_days: Annotated[
+        int,
+        Field(description="Days that Kafka keeps commands and triggers; less than the 35 of their ledger", ge=1, le=34),
+    ] = 30
+    http_host: Annotated[str, Field(description="Address that the HTTP servers listen on")] = "127.0.0.1"
+    http_port: Annotated[int, Field(description="Port of the API and the console", ge=0, le=65535)] = 8000
+    ops_port: Annotated[
+        int, Field(description="Port of a worker's /livez, /readyz, /metrics and /docs", ge=0, le=65535)
+    ] = 8001
+    batch_max_records: Annotated[int, Field(description="Most records in one transaction", ge=1, le=20000)] = 5000
+    fetch_max_bytes: Annotated[
+        int, Field(description="Most bytes of one fetch from Kafka", ge=2 * 1024 * 1024, le=256 * 1024 * 1024)
+    ] = 8 * 1024 * 1024
+    shard_max_smbs: Annotated[int, Field(description="Most SMBs in one shard of a nightly job", ge=1, le=50000)] = 5000
+    shutdown_seconds: Annotated[
+        int, Field(description="How long a worker may take to finish its batch after SIGTERM", ge=1, le=600)
+    ] = 30
+    policy_file: Annotated[Path | None, Field(description="The scoring policy in TOML; the built-in one if unset")] = (
+        None
+    )
+    log_format: Annotated[Literal["json", "console"], Field(description="Logs for machines or for people")] = "json"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Least level logged")] = "INFO"
+    job_name: Annotated[
+        str | None, Field(description="The Kubernetes job's name (downward API): the trigger's id", max_length=200)
+    ] = None
+    crash_at: Annotated[
+        str | None, Field(description="Fault tests only: kill this process at the named point, as point or point:nth")
+    ] = None
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            message = "must start with postgresql://"
+            raise ValueError(message)
+        return value
+
+    @field_validator("policy_file", "kafka_ca_file")
+    @classmethod
+    def _is_a_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            message = f"there is no file {value}"
+            raise ValueError(message)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment, then `NAME_FILE` for what the environment leaves out."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _FromNamedFiles(settings_cls)
+
+
+class _FromNamedFiles(PydanticBaseSettingsSource):
+    """`SMB_DATABASE_URL_FILE=/run/secrets/url` gives `SMB_DATABASE_URL` the file's content, less the last newline."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if path is None or field_name.endswith("_file"):
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"{variable}: cannot read {path}: {error}"
+            raise WrongSettings(message) from error
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings. Raises WrongSettings with one line that names each variable that is missing or wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors(include_input=False, include_url=False):
+            variable = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
+            what = "is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{variable}: {what}")
+        raise WrongSettings("; ".join(problems)) from None

@@ -1,0 +1,95 @@
+"""Every ten seconds: compare rows, committed offsets and the log's ends, and refresh what Grafana reads."""
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+
+from sqlalchemy import text
+
+from shared.runtime import line as lines
+from shared.runtime import metrics, outbox_queue, progress, retention
+from shared.runtime.database import Database
+from shared.runtime.errors import DatabaseWentBack, cause_of, one_line
+from shared.runtime.line import Line
+from shared.runtime.logs import logger
+from shared.runtime.positions import Position, Positions
+from shared.runtime.settings import Settings
+
+EVERY_SECONDS = 10.0
+
+JOBS = text(
+    """
+    SELECT name, max(finished_at) AS finished_at,
+        coalesce(sum(shards_total - shards_done) FILTER (WHERE status <> 'finished'), 0) AS shards_open
+    FROM job_runs GROUP BY name
+    """,
+)
+LAST_VERIFICATION = text("SELECT finished_at, mismatches_by_kind FROM verifications ORDER BY id DESC LIMIT 1")
+
+
+class Watch:
+    """Watches the positions of this worker's groups and the runtime's tables."""
+
+    def __init__(self, settings: Settings, database: Database, line: Line, groups: dict[str, list[str]]) -> None:
+        self._settings = settings
+        self._database = database
+        self._line = line
+        self._groups = groups
+
+    async def run(self) -> None:
+        """Look every ten seconds until the shutdown; trouble is logged and the next look starts afresh."""
+        while not self._line.shutting_down.is_set():
+            with suppress(asyncio.CancelledError):
+                try:
+                    async with Positions(self._settings) as positions:
+                        while not self._line.shutting_down.is_set():
+                            await self.look(positions)
+                            await self._line.pause(EVERY_SECONDS)
+                except DatabaseWentBack as error:
+                    self._line.stop(lines.DATABASE_WENT_BACK, str(error))
+                except Exception as error:  # noqa: BLE001  watching must not end the work; the next look tries again
+                    metrics.RETRIES.labels("watch", cause_of(error)).inc()
+                    logger().warning("watch starts afresh", error=one_line(error))
+            await self._line.pause(EVERY_SECONDS)
+
+    async def look(self, positions: Positions) -> None:
+        """Look once. Raises DatabaseWentBack when a row stands behind what Kafka has committed."""
+        found = await positions.read(self._database, self._groups)
+        self._report(found)
+        for group in self._groups:
+            here = [one for one in found if one.group == group]
+            progress.require_not_behind(
+                group,
+                {one.partition: one.row for one in here if one.row is not None},
+                {one.partition: one.committed for one in here if one.committed is not None},
+            )
+        await self._refresh_gauges()
+        await retention.remove_old(self._database)
+
+    def _report(self, found: list[Position]) -> None:
+        lag: Counter[str] = Counter(dict.fromkeys(self._groups, 0))
+        lost: Counter[str] = Counter(dict.fromkeys(self._groups, 0))
+        for one in found:
+            lag[one.group] += one.lag
+            lost[one.group] += one.lost
+        for group in self._groups:
+            metrics.LAG.labels(group).set(lag[group])
+            metrics.LOST_RECORDS.labels(group).set(lost[group])
+            if lost[group]:
+                logger().error("retention deleted records that nobody had read", group=group, records=lost[group])
+
+    async def _refresh_gauges(self) -> None:
+        async with self._database.transaction() as transaction:
+            depth, age = await outbox_queue.depth(transaction)
+            jobs = (await transaction.execute(JOBS)).all()
+            verification = (await transaction.execute(LAST_VERIFICATION)).first()
+        metrics.OUTBOX_DEPTH.set(depth)
+        metrics.OUTBOX_AGE_SECONDS.set(age)
+        for job in jobs:
+            metrics.JOB_SHARDS_OPEN.labels(job.name).set(job.shards_open)
+            if job.finished_at is not None:
+                metrics.JOB_LAST_FINISHED.labels(job.name).set(job.finished_at.timestamp())
+        if verification is not None:
+            metrics.VERIFY_LAST_FINISHED.set(verification.finished_at.timestamp())
+            for kind, mismatches in verification.mismatches_by_kind.items():
+                metrics.SCORE_MISMATCHES.labels(kind).set(mismatches)

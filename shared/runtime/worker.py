@@ -1,0 +1,190 @@
+"""One worker process: its parts, how it starts, and how it ends at SIGTERM."""
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from aiokafka.admin import AIOKafkaAdminClient
+from faststream.asgi import AsgiFastStream
+from faststream.specification import AsyncAPI
+
+from shared.migrations import schema_is_current
+from shared.runtime import crash_points, metrics
+from shared.runtime.batch import Batches
+from shared.runtime.consumer import Consumer
+from shared.runtime.database import Database
+from shared.runtime.errors import RuntimeTrouble, WrongSettings, cause_of, one_line
+from shared.runtime.health import Health
+from shared.runtime.kafka import client_options
+from shared.runtime.line import Line
+from shared.runtime.logs import configure_logs, logger
+from shared.runtime.outcome import Handler
+from shared.runtime.reading import Reader
+from shared.runtime.relay import Relay
+from shared.runtime.settings import Settings
+from shared.runtime.subscriber import create_broker
+from shared.runtime.watch import Watch
+from shared.schemas.policy import Policy, PolicyError, load_policy
+from shared.schemas.topics import Service, Topics
+
+# Collect garbage rarely: a batch makes tens of thousands of objects that die together.
+GARBAGE_THRESHOLD = 100_000
+
+
+class NotThereYet(RuntimeTrouble):
+    """Something this worker needs is missing and may still come: the schema or a topic."""
+
+
+class Worker:
+    """What the app of a service declares its subscribers on."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self.settings = settings
+        self.policy = read_policy(settings)
+        self.topics = Topics(settings.topic_prefix)
+        self.database = Database.create(settings.database_url.get_secret_value(), application=f"smb-crm {service}")
+        self.line = Line(service)
+        self.broker = create_broker(settings)
+        self.relay = Relay(settings, self.database, self.line)
+        self.health = Health(service, self.database, self.line)
+        self._groups: dict[str, list[str]] = {}
+        self._background: list[asyncio.Task[None]] = []
+        metrics.describe_build(service, self.policy.version)
+
+    def consumer(self, group: str, topics: list[str], handler: Handler) -> Consumer:
+        """Make what settles the batches of one subscription: a group that reads topics (full names)."""
+        batches = Batches(self.service, group, self.database, self.topics, handler)
+        consumer = Consumer(batches, Reader(self.service, self.topics), self.line)
+        self._groups[group] = topics
+        self.health.consumers[group] = consumer
+        return consumer
+
+    def app(self, description: str) -> AsgiFastStream:
+        """The FastStream app, also for `faststream run`."""
+        return AsgiFastStream(
+            self.broker,
+            logger=None,
+            asgi_routes=self.health.routes(),
+            asyncapi_path="/docs",
+            specification=AsyncAPI(title=f"smb-crm {self.service}", description=description),
+            on_startup=[self._before_broker],
+            after_startup=[self._after_broker],
+            on_shutdown=[self._begin_shutdown],
+            after_shutdown=[self._end],
+        )
+
+    async def _before_broker(self) -> None:
+        """Wait, alive and not ready, until the database's schema and the topics are there."""
+        await self._wait_for(self._require_schema)
+        await self._wait_for(self._require_topics)
+
+    async def _after_broker(self) -> None:
+        watch = Watch(self.settings, self.database, self.line, self._groups)
+        self._background = [asyncio.create_task(self.relay.run()), asyncio.create_task(watch.run())]
+        self.health.consuming = True
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
+        logger().info("worker is consuming", groups=self._groups)
+
+    def _begin_shutdown(self) -> None:
+        self.line.shutting_down.set()
+
+    async def _end(self) -> None:
+        if self._background:
+            _, late = await asyncio.wait(self._background, timeout=self.settings.shutdown_seconds)
+            for task in late:
+                task.cancel()
+        await self.database.close()
+        logger().info("worker has ended")
+
+    async def _wait_for(self, require: Callable[[], "asyncio.Future[None] | object"]) -> None:
+        while not self.line.shutting_down.is_set():
+            try:
+                await require()  # type: ignore[misc]
+            except Exception as error:  # noqa: BLE001  nothing can be done but wait; the log says for what
+                metrics.RETRIES.labels(self.service, cause_of(error)).inc()
+                logger().warning("waiting", error=one_line(error))
+                await self.line.pause(1)
+            else:
+                return
+
+    async def _require_schema(self) -> None:
+        async with self.database.begin() as connection:
+            if not await schema_is_current(connection):
+                message = "the database's schema is older than this program: run `smb-crm migrate`"
+                raise NotThereYet(message)
+
+    async def _require_topics(self) -> None:
+        admin = AIOKafkaAdminClient(**client_options(self.settings))
+        await admin.start()
+        try:
+            missing = {topic for topics in self._groups.values() for topic in topics} - set(await admin.list_topics())
+        finally:
+            await admin.close()
+        if missing:
+            message = f"topics are missing: {', '.join(sorted(missing))}; run `smb-crm topics`"
+            raise NotThereYet(message)
+
+
+def read_policy(settings: Settings) -> Policy:
+    """The policy that the settings name, or the built-in one. Raises WrongSettings."""
+    if settings.policy_file is None:
+        return Policy.default()
+    try:
+        return load_policy(settings.policy_file)
+    except PolicyError as error:
+        message = f"SMB_POLICY_FILE: {error}"
+        raise WrongSettings(message) from error
+
+
+async def run(worker: Worker, app: AsgiFastStream) -> None:
+    """Run until SIGTERM or SIGINT. The operations server answers from the first moment, whatever is still missing."""
+    configure_logs(log_format=worker.settings.log_format, level=worker.settings.log_level, service=worker.service)
+    crash_points.arm(worker.settings.crash_at)
+    listening = listen(worker.settings.http_host, worker.settings.ops_port, "SMB_OPS_PORT")
+    loop = asyncio.get_running_loop()
+    for end in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(end, worker.line.shutting_down.set)
+    server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    starting = asyncio.create_task(_start(worker, app))
+    await worker.line.shutting_down.wait()
+    await starting
+    await app.stop()
+    server.should_exit = True
+    await serving
+
+
+async def _start(worker: Worker, app: AsgiFastStream) -> None:
+    while not worker.line.shutting_down.is_set():
+        try:
+            await app.start()
+        except Exception as error:  # noqa: BLE001  the broker went away in between: wait for it
+            logger().warning("cannot start consuming yet", error=one_line(error))
+            await worker.broker.stop()
+            await worker.line.pause(1)
+        else:
+            return
+
+
+def listen(host: str, port: int, setting: str) -> socket.socket:
+    """Bind a TCP socket. Raises WrongSettings that names the setting when the port is taken."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        message = f"{setting}: cannot listen on {host}:{port}: {error.strerror}"
+        raise WrongSettings(message) from error
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the worker, which ends everything in its order."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
