@@ -12,6 +12,7 @@ import pytest
 
 from deploy.local import FolderInUseError, Stack, start_stack
 from shared.migrations import migrate
+from tests.installation import Installation, installed
 
 SERVERS = Path(__file__).parent.parent / ".local"
 
@@ -59,9 +60,9 @@ async def database_url(stack: Stack, template_database: str) -> AsyncIterator[st
         await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def unmigrated_url(stack: Stack) -> AsyncIterator[str]:
-    """The URL of a database without any table for this module; dropped afterwards."""
+    """The URL of a database without any table for this test; dropped afterwards."""
     name = unique_name("empty")
     async with AdministratorOf(stack.database_url) as administrator:
         await administrator.execute(f"CREATE DATABASE {name}")
@@ -98,3 +99,10 @@ def unique_name(kind: str) -> str:
 def with_database(url: str, name: str) -> str:
     """The same server's URL with another database."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="module")
+async def installation(stack: Stack, database_url: str, topic_prefix: str) -> AsyncIterator[Installation]:
+    """A database, topics and a place to start workers in, for this module."""
+    async with installed(database_url, stack.bootstrap_servers, topic_prefix) as one:
+        yield one

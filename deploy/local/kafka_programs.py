@@ -71,8 +71,11 @@ def resolve(coordinates: str, cache: Path) -> list[Path]:
 @contextmanager
 def only_one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait until no other program is in this block with the same folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "class-path.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "class-path.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise LocalStackError(f"the cache for Apache Kafka cannot be used, set XDG_CACHE_HOME ({error})") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

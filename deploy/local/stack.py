@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Self
 
 from deploy.local.errors import LocalStackError
 from deploy.local.folder import FolderLock
@@ -45,6 +46,12 @@ class Stack:
         """End what `start_stack` started; somebody else's servers go on. A second call does nothing."""
         self._stop()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def _own_servers(self) -> tuple[PostgresServer, KafkaServer]:
         if self._own is None:
             raise LocalStackError(f"this needs servers that it may stop and kill: unset {DATABASE_URL} and {CHOICE}")
@@ -64,8 +71,8 @@ def start_stack(
     SMB_LOCAL_STACK=containers starts both with testcontainers. Otherwise both run as child processes, until `stop`;
     what an earlier run left behind in the folder is ended or used again. Settings go over the servers' defaults.
 
-    Blocks for seconds (call it in a thread from asynchronous code). Raises LocalStackError with one line that says
-    what to do; nothing is left running then.
+    Blocks for seconds, so call it before an event loop runs. Raises LocalStackError with one line that says what to
+    do; nothing is left running then, nor after a Ctrl-C.
     """
     given = {name: os.environ.get(name, "") for name in (DATABASE_URL, BOOTSTRAP_SERVERS)}
     missing = [name for name, value in given.items() if not value]
@@ -114,8 +121,12 @@ def start_processes(
 
 
 def at_once(*acts: Callable[[], None]) -> None:
-    """Do these at the same time and wait for all; then raise the first error that one of them met."""
+    """Do these at the same time and wait for all; then raise the first error that one of them met.
+
+    A Ctrl-C meanwhile is raised when all have ended, so that nothing is still being started while it is stopped.
+    """
     with ThreadPoolExecutor(max_workers=len(acts)) as threads:
         running = [threads.submit(act) for act in acts]
+        wait(running)
     for act in running:
         act.result()

@@ -1,5 +1,6 @@
 """Brings a database to the newest schema: one migration at a time, whoever else tries at the same moment."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ LOCK = text("SELECT pg_try_advisory_lock(1936548461)")
 # Asked for again and again, not waited for: a waiting statement would hold up CREATE INDEX CONCURRENTLY.
 LOCK_POLL_SECONDS = 0.1
 CONNECT_SECONDS = 10.0
+# Alembic keeps what it works on in global variables of the process.
+ALEMBIC = asyncio.Lock()
 Report = Callable[[str], None]
 
 
@@ -32,9 +35,13 @@ async def migrate(database_url: str, report: Report = lambda _: None) -> list[st
     is newer than this program is left as it is. Raises MigrationError.
     """
     applied: list[str] = []
+    trouble = "the database cannot be reached"
 
     async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(database_url, timeout=CONNECT_SECONDS)
+        nonlocal trouble
+        connection = await asyncpg.connect(database_url, timeout=CONNECT_SECONDS)
+        trouble = "the database refused the migration"
+        return connection
 
     def tell(revision: str) -> None:
         applied.append(revision)
@@ -46,10 +53,8 @@ async def migrate(database_url: str, report: Report = lambda _: None) -> list[st
             await wait_for_our_turn(connection, report)
             await ensure_roles(connection)
             await upgrade(connection, tell, report)
-    except DBAPIError as error:
-        raise MigrationError(f"the database refused the migration: {first_line(error.orig or error)}") from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise MigrationError(f"the database cannot be reached: {first_line(error)}") from error
+    except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise MigrationError(f"{trouble}: {first_line(error)}") from error
     finally:
         await engine.dispose()
     return applied
@@ -79,7 +84,8 @@ async def upgrade(connection: AsyncConnection, tell: Callable[[str], None], repo
     if revision is not None and revision > newest_revision():
         report(f"the database has schema {revision}, newer than this program's {newest_revision()}: nothing to do")
         return
-    await connection.run_sync(run_alembic, tell)
+    async with ALEMBIC:
+        await connection.run_sync(run_alembic, tell)
     report(f"the database has the newest schema, {newest_revision()}")
 
 
@@ -93,5 +99,6 @@ def run_alembic(connection: Connection, tell: Callable[[str], None]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The error's class and first line."""
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+    """The first line of what went wrong, in the words of the database where they are its own."""
+    cause = getattr(error, "orig", None) or error
+    return next(iter(str(cause).splitlines()), type(cause).__name__)

@@ -67,9 +67,11 @@ RETURN CASE WHEN jsonb_typeof(list) <> 'array' THEN false ELSE NOT EXISTS (
     GROUP BY item HAVING count(*) > 1 OR jsonb_typeof(item) <> 'string' OR item = '""') END
 """
 
+# What is no list is for the other check to refuse; this one must not fail on it in another way.
 SHARE_A_NAME = """
 CREATE FUNCTION share_a_name(one jsonb, other jsonb) RETURNS boolean IMMUTABLE PARALLEL SAFE LANGUAGE sql
-RETURN jsonb_exists_any(one, ARRAY(SELECT jsonb_array_elements_text(other)))
+RETURN jsonb_exists_any(one, ARRAY(
+    SELECT jsonb_array_elements_text(CASE jsonb_typeof(other) WHEN 'array' THEN other ELSE '[]' END)))
 """
 
 SMBS = """
