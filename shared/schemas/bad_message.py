@@ -60,7 +60,8 @@ def bad_field(error: ValidationError, *, prefix: str = "", path_from: int = 0) -
         return BadMessage("not_json", f"body: {first['msg']}")
     error_class = "missing_field" if first["type"] == "missing" else "wrong_field"
     path = ".".join(str(step) for step in first["loc"][path_from:])
-    return BadMessage(error_class, f"{prefix + path or 'body'}: {_in_words(first)}")
+    field = f"{prefix}{path}".rstrip(".") or "body"
+    return BadMessage(error_class, f"{field}: {_in_words(first)}")
 
 
 def _in_words(complaint: ErrorDetails) -> str:

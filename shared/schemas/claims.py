@@ -1,5 +1,6 @@
 """What a message says of itself, as far as it can be read: for dead letters and for tracing, never for applying."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, Protocol
 from uuid import UUID
@@ -9,6 +10,7 @@ from pydantic_core import from_json
 from shared.schemas.transport import is_structured, read_transport
 
 CLAIM_MAX_CHARACTERS = 200
+DIGITS = re.compile(rb"[0-9]{1,18}\Z")
 
 
 class Message(Protocol):
@@ -41,6 +43,16 @@ def claimed_type(record: Message) -> str | None:
     """
     attributes, _ = _claims(record)
     return _text(attributes.get("type"))
+
+
+def claimed_position(record: Message) -> tuple[int, int] | None:
+    """Return epoch and sequence of an announcement, None where a record has not both. Never raises.
+
+    Readers of `smb.events` keep the greatest pair of each SMB and drop what is not above it.
+    """
+    given = {name: value for name, value in record.headers or () if name in {"ce_epoch", "ce_sequence"}}
+    epoch, sequence = (_number(given.get(name)) for name in ("ce_epoch", "ce_sequence"))
+    return None if epoch is None or sequence is None else (epoch, sequence)
 
 
 def _claims(record: Message) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -78,3 +90,7 @@ def _uuid(value: object) -> UUID | None:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _number(digits: bytes | None) -> int | None:
+    return int(digits) if digits is not None and DIGITS.match(digits) else None

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 BODY_MAX_BYTES = 1_048_576
+LAST_UNIX_SECOND = 253_402_300_799
 AHEAD_MAX = timedelta(minutes=5)
 """Clocks of other modules may be off by this much; what is dated further ahead is a bad message."""
 
@@ -80,8 +81,11 @@ class Input(NamedTuple):
 
     @property
     def arrived_at(self) -> datetime:
-        """When the record was produced, by its Kafka timestamp; aware, UTC."""
-        return datetime.fromtimestamp(max(0, self.timestamp) / 1000, UTC)
+        """When the record was produced, by its Kafka timestamp; aware, UTC.
+
+        The sender may have set it to anything; what is no moment of this calendar becomes its nearest one.
+        """
+        return datetime.fromtimestamp(min(max(0, self.timestamp / 1000), LAST_UNIX_SECOND), UTC)
 
 
 def decode(record: Record, types: frozenset[str], now: datetime | None = None) -> Input:

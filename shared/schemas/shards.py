@@ -12,6 +12,8 @@ from pydantic import Field
 from shared.schemas.fields import WireModel
 from shared.schemas.identity import SmbKey
 
+JOB = "Name of the trigger that began the run."
+
 
 class SmbBound(WireModel):
     """One end of a key range."""
@@ -33,7 +35,7 @@ class SmbBound(WireModel):
 class JobShard(WireModel):
     """A key range of SMBs that one transaction of a job run handles; both bounds belong to it."""
 
-    job: str = Field(description="Name of the trigger that began the run.")
+    job: str = Field(description=JOB)
     run_id: UUID = Field(description="The run, as in `job_runs`.")
     number: int = Field(ge=1, le=2**31 - 1, description="Which shard of the run, from 1.")
     first: SmbBound = Field(description="Lowest SMB of the range, included.")
@@ -43,31 +45,31 @@ class JobShard(WireModel):
 class AdvanceManifestDestinyDayShard(JobShard):
     """Shard of the daily campaign refresh."""
 
-    job: Literal["AdvanceManifestDestinyDay"] = "AdvanceManifestDestinyDay"
+    job: Literal["AdvanceManifestDestinyDay"] = Field(default="AdvanceManifestDestinyDay", description=JOB)
 
 
 class RecalculateEngagementScoresShard(JobShard):
     """Shard of the nightly scoring."""
 
-    job: Literal["RecalculateEngagementScores"] = "RecalculateEngagementScores"
+    job: Literal["RecalculateEngagementScores"] = Field(default="RecalculateEngagementScores", description=JOB)
 
 
 class EvaluateTierTransitionsShard(JobShard):
     """Shard of the nightly tier evaluation."""
 
-    job: Literal["EvaluateTierTransitions"] = "EvaluateTierTransitions"
+    job: Literal["EvaluateTierTransitions"] = Field(default="EvaluateTierTransitions", description=JOB)
 
 
 class CleanupDeletedSMBsShard(JobShard):
     """Shard of the weekly cleanup."""
 
-    job: Literal["CleanupDeletedSMBs"] = "CleanupDeletedSMBs"
+    job: Literal["CleanupDeletedSMBs"] = Field(default="CleanupDeletedSMBs", description=JOB)
 
 
 class RecalculateDataQualityShard(JobShard):
     """Shard of the weekly data quality run."""
 
-    job: Literal["RecalculateDataQuality"] = "RecalculateDataQuality"
+    job: Literal["RecalculateDataQuality"] = Field(default="RecalculateDataQuality", description=JOB)
 
 
 SHARDS: dict[str, type[JobShard]] = {
