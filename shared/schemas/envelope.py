@@ -109,9 +109,9 @@ def require_not_ahead(message: Input, now: datetime) -> None:
     """Raise BadMessage when a message is dated, or a trigger scheduled, more than 5 minutes after `now` (aware)."""
     latest = now + AHEAD_MAX
     if message.time > latest:
-        raise BadMessage("time_ahead", "time: more than 5 minutes ahead")
+        raise BadMessage("time_ahead", "time: more than 5 minutes ahead", message.type)
     if isinstance(message.data, Trigger) and message.data.scheduled_for > latest:
-        raise BadMessage("time_ahead", "data.scheduled_for: more than 5 minutes ahead")
+        raise BadMessage("time_ahead", "data.scheduled_for: more than 5 minutes ahead", message.type)
 
 
 def _decode(record: Record, types: frozenset[str]) -> Input:

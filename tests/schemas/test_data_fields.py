@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from shared.schemas.bad_message import BadMessage
 from shared.schemas.catalog import CAMPAIGN_COMMANDS, SCHEDULE_TRIGGERS
-from shared.schemas.envelope import decode
+from shared.schemas.envelope import decode, require_not_ahead
 from tests.schemas.records import NOW, STRUCTURED_HEADER, GivenRecord, binary, document, refused, structured, without
 
 
@@ -84,3 +86,13 @@ def test_a_planned_campaign_needs_a_date(start_date: object) -> None:
     event = document({"start_date": start_date}, type="ScheduleCampaign")
 
     assert str(refused(structured(event), frozenset(CAMPAIGN_COMMANDS))).startswith("data.start_date: ")
+
+
+def test_a_trigger_that_is_found_to_be_ahead_later_still_tells_whose_it_is() -> None:
+    message = decode(structured(trigger("2026-03-02T12:00:00Z")), frozenset(SCHEDULE_TRIGGERS))
+
+    require_not_ahead(message, NOW)
+    with pytest.raises(BadMessage) as caught:
+        require_not_ahead(message, NOW - timedelta(minutes=6))
+
+    assert (caught.value.error_class, caught.value.claimed_type) == ("time_ahead", "AdvanceManifestDestinyDay")
