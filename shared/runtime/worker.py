@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -53,6 +53,7 @@ class Worker:
         self.relay = Relay(settings, self.database, self.line)
         self.health = Health(service, self.database, self.line)
         self._groups: dict[str, list[str]] = {}
+        self._repeated: list[tuple[Callable[[], Awaitable[None]], float]] = []
         self._background: list[asyncio.Task[None]] = []
         metrics.describe_build(service, self.policy.version)
 
@@ -63,6 +64,14 @@ class Worker:
         self._groups[group] = topics
         self.health.consumers[group] = consumer
         return consumer
+
+    def repeat(self, act: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
+        """Declare what this worker does beside consuming: `act` again and again, with a pause after each time.
+
+        It runs in every replica at once, and again after any failure, so it must be harmless when done twice. It rests
+        while the line is stopped and ends at the shutdown.
+        """
+        self._repeated.append((act, pause_seconds))
 
     def app(self, description: str) -> AsgiFastStream:
         """The FastStream app, also for `faststream run`."""
@@ -85,12 +94,26 @@ class Worker:
 
     async def _after_broker(self) -> None:
         watch = Watch(self.settings, self.database, self.line, self._groups)
-        self._background = [asyncio.create_task(self.relay.run()), asyncio.create_task(watch.run())]
+        self._background = [
+            asyncio.create_task(self.relay.run()),
+            asyncio.create_task(watch.run()),
+            *(asyncio.create_task(self._keep_repeating(act, seconds)) for act, seconds in self._repeated),
+        ]
         self.health.consuming = True
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
         logger().info("worker is consuming", groups=self._groups)
+
+    async def _keep_repeating(self, act: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
+        while not self.line.shutting_down.is_set():
+            if self.line.stopped_because is None:
+                try:
+                    await act()
+                except Exception as error:  # noqa: BLE001  the next time tries again; the log and the metric tell
+                    metrics.RETRIES.labels(self.service, cause_of(error)).inc()
+                    logger().warning("background work failed, trying again", error=one_line(error))
+            await self.line.pause(pause_seconds)
 
     def _begin_shutdown(self) -> None:
         self.line.shutting_down.set()
