@@ -1,1 +1,6 @@
-"""Records: SMBs and their communities."""
+"""Records: which SMBs and communities there are, and what is known of them.
+
+Consumes: requests to create SMBs and communities.
+Owns: `communities`; in `smbs` the profile, the opt-ins, the service lists and the data quality score.
+Emits: SMBCreated.
+"""

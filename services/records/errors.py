@@ -1,0 +1,45 @@
+"""Why a request is refused. Every error names the field, and which of the requests it was (from 0)."""
+
+from uuid import UUID
+
+
+class Refused(Exception):
+    """A request that can't be carried out as it is. Nothing of its transaction may be kept."""
+
+    def __init__(self, field: str, reason: str, position: int = 0) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+        self.position = position
+
+
+class InvalidField(Refused):
+    """A field's value is missing, malformed or too long."""
+
+
+class IdTaken(Refused):
+    """The tenant has this id already, in use or deleted, or the request names it twice."""
+
+    def __init__(self, id_: UUID, position: int) -> None:
+        super().__init__("id", f"{id_} exists already", position)
+
+
+class IdErased(Refused):
+    """The SMB of this id was erased and can't come back."""
+
+    def __init__(self, id_: UUID, position: int) -> None:
+        super().__init__("id", f"{id_} was erased", position)
+
+
+class ExternalIdTaken(Refused):
+    """Another SMB of the tenant that is not deleted has this external id."""
+
+    def __init__(self, external_id: str, position: int) -> None:
+        super().__init__("external_id", f"{external_id!r} belongs to another SMB", position)
+
+
+class UnknownCommunity(Refused):
+    """The tenant has no community of this id."""
+
+    def __init__(self, community_id: UUID, position: int) -> None:
+        super().__init__("community_id", f"there is no community {community_id}", position)
