@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from aiokafka import ConsumerRecord
 from sqlalchemy import RowMapping, text
@@ -31,13 +30,24 @@ LIST = text(
     """
     SELECT * FROM dead_letters
     WHERE (CAST(:service AS text) IS NULL OR service = :service)
-        AND (CAST(:open_only AS boolean) IS NOT TRUE OR replayed_at IS NULL)
+        AND (CAST(:error_class AS text) IS NULL OR error_class = :error_class)
+        AND (CAST(:waiting AS boolean) IS NOT TRUE OR replayed_at IS NULL)
+        AND (CAST(:before AS bigint) IS NULL OR id < :before)
     ORDER BY id DESC LIMIT :at_most
     """,
 )
-GET = text("SELECT * FROM dead_letters WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id")
+GET = text("SELECT * FROM dead_letters WHERE id = :id")
+KNOWN = text("SELECT id FROM dead_letters WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id")
+WAITING = text(
+    """
+    SELECT id FROM dead_letters
+    WHERE replayed_at IS NULL AND (CAST(:service AS text) IS NULL OR service = :service)
+        AND (CAST(:error_class AS text) IS NULL OR error_class = :error_class)
+    ORDER BY id
+    """,
+)
 MARK_REPLAYED = text("UPDATE dead_letters SET replayed_at = :now WHERE id = ANY(CAST(:ids AS bigint[]))")
-COUNT = text("SELECT count(*) FILTER (WHERE replayed_at IS NULL), count(*) FROM dead_letters")
+COUNT = text("SELECT count(*) FILTER (WHERE replayed_at IS NULL) AS waiting, count(*) AS total FROM dead_letters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +89,43 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which letters: of one service, of one error class, only those that were never replayed. None asks nothing."""
+
+    service: str | None = None
+    error_class: str | None = None
+    waiting: bool = False
+
+
 async def find(
-    transaction: Transaction, *, service: str | None = None, open_only: bool = False, at_most: int = 1000
+    transaction: Transaction, which: Which, *, before: int | None = None, at_most: int = 100
 ) -> Sequence[RowMapping]:
-    """List dead letters, newest first."""
-    parameters = {"service": service, "open_only": open_only, "at_most": at_most}
+    """List dead letters with their bytes, newest first; `before` is the last id of the page before this one."""
+    parameters = {
+        "service": which.service,
+        "error_class": which.error_class,
+        "waiting": which.waiting,
+        "before": before,
+        "at_most": at_most,
+    }
     return (await transaction.execute(LIST, parameters)).mappings().all()
 
 
-async def get(transaction: Transaction, ids: Sequence[int]) -> Sequence[RowMapping]:
-    """Read dead letters by id, in the order of ids; unknown ids are left out."""
-    return (await transaction.execute(GET, {"ids": list(ids)})).mappings().all()
+async def get(transaction: Transaction, letter_id: int) -> RowMapping | None:
+    """Read one dead letter; None when there is none with this id."""
+    return (await transaction.execute(GET, {"id": letter_id})).mappings().first()
+
+
+async def known(transaction: Transaction, ids: Sequence[int]) -> list[int]:
+    """Those of the ids that letters have, sorted, each once."""
+    return list((await transaction.execute(KNOWN, {"ids": list(ids)})).scalars())
+
+
+async def waiting_ids(transaction: Transaction, which: Which) -> list[int]:
+    """The ids of all letters that were never replayed, oldest first."""
+    parameters = {"service": which.service, "error_class": which.error_class}
+    return list((await transaction.execute(WAITING, parameters)).scalars())
 
 
 async def mark_replayed(transaction: Transaction, ids: Sequence[int], now: datetime) -> None:
@@ -99,8 +135,8 @@ async def mark_replayed(transaction: Transaction, ids: Sequence[int], now: datet
 
 async def count(transaction: Transaction) -> tuple[int, int]:
     """How many letters were never replayed, and how many there are in all."""
-    waiting, total = (await transaction.execute(COUNT)).one()
-    return waiting, total
+    letters = (await transaction.execute(COUNT)).one()
+    return letters.waiting, letters.total
 
 
 def to_base64(value: bytes | None) -> str | None:
@@ -108,8 +144,13 @@ def to_base64(value: bytes | None) -> str | None:
     return None if value is None else base64.b64encode(value).decode()
 
 
+def from_base64(value: str | None) -> bytes | None:
+    """Bytes back from JSON; None stays None."""
+    return None if value is None else base64.b64decode(value)
+
+
 def as_json(letter: RowMapping) -> dict[str, Any]:
-    """One letter as the contract's `dead-letters list --json` prints it."""
+    """One letter as the contract's `dead-letters list --json` prints it, with these names and no others."""
     return {
         "id": letter["id"],
         "topic": letter["topic"],
@@ -123,16 +164,9 @@ def as_json(letter: RowMapping) -> dict[str, Any]:
         "error_class": letter["error_class"],
         "reason": letter["reason"],
         "attempts": letter["attempts"],
-        "parked_at": _iso(letter["parked_at"]),
         "replayed_at": _iso(letter["replayed_at"]),
-        "tenant_id": _text(letter["tenant_id"]),
-        "smb_id": _text(letter["smb_id"]),
     }
 
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-def _text(identifier: UUID | None) -> str | None:
-    return None if identifier is None else str(identifier)

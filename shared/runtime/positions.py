@@ -1,6 +1,6 @@
 """Where each group stands in each partition: the database's rows, Kafka's committed offsets and the log's ends."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -83,7 +83,7 @@ class Positions:
             partitions = await self.partitions(topics)
             # Kafka first, the rows after it: a row is written before its offset is committed, so this order never
             # makes a healthy group look as if its row were behind.
-            committed = await self._committed(group)
+            committed = await self.committed(group)
             async with database.begin() as connection:
                 rows = await progress.read(connection, group)
             starts = await self._logs.beginning_offsets(partitions) if partitions else {}
@@ -93,39 +93,59 @@ class Positions:
             ]
         return found
 
+    async def require_stopped(self, groups: Iterable[str]) -> None:
+        """Raise GroupIsActive when a worker of one of these groups runs, or was killed a moment ago."""
+        active = set()
+        for response in await self._admin.describe_consumer_groups(list(groups)):
+            for _, group, _, _, _, members, *_ in response.groups:
+                if members:
+                    active.add(group)
+        if active:
+            seconds = self._settings.kafka_session_timeout_seconds
+            message = (
+                f"workers of {', '.join(sorted(active))} are running: stop them first (one that was killed counts as "
+                f"running for {seconds} s)"
+            )
+            raise GroupIsActive(message)
+
+    async def at(self, partitions: Sequence[TopicPartition], moment: datetime) -> dict[TopicPartition, int]:
+        """The offset of each partition's first record at or after `moment`; its end where there is none."""
+        if not partitions:
+            return {}
+        milliseconds = max(0, int(moment.timestamp() * 1000))
+        found = await self._logs.offsets_for_times(dict.fromkeys(partitions, milliseconds))
+        ends = await self._logs.end_offsets(partitions)
+        return {one: found[one].offset if found.get(one) else ends[one] for one in partitions}
+
     async def rewind(self, group: str, topics: Iterable[str], to: datetime) -> dict[TopicPartition, int]:
         """Let `group` read again from the first record at or after `to`; returns the new positions.
 
-        Partitions without such a record go to their end, unless they stand there already. Raises GroupIsActive while
-        a worker of the group runs.
+        Never forward: what was not read yet must not be skipped. A partition in which the group has no position is
+        read from its beginning anyway. Raises GroupIsActive while a worker of the group runs.
         """
         partitions = await self.partitions(topics)
-        if not partitions:
-            return {}
-        milliseconds = int(to.timestamp() * 1000)
-        at_time = await self._logs.offsets_for_times(dict.fromkeys(partitions, milliseconds))
-        ends = await self._logs.end_offsets(partitions)
-        committed = await self._committed(group)
-        wanted = {one: at_time[one].offset if at_time.get(one) else ends[one] for one in partitions}
-        # Never forward: what was not read yet must not be skipped.
-        targets = {one: min(wanted[one], committed[one]) for one in partitions if committed.get(one) is not None}
-        await self._set(group, targets)
+        committed = await self.committed(group)
+        wanted = await self.at(partitions, to)
+        targets = {one: min(wanted[one], committed[one]) for one in partitions if one in committed}
+        await self.set(group, targets)
         return targets
 
-    async def _set(self, group: str, targets: dict[TopicPartition, int]) -> None:
+    async def set(self, group: str, targets: Mapping[TopicPartition, int]) -> None:
+        """Let `group` go on at these offsets. Raises GroupIsActive while a worker of the group runs."""
         if not targets:
             return
         consumer = AIOKafkaConsumer(**client_options(self._settings), group_id=group, enable_auto_commit=False)
         await consumer.start()
         try:
             consumer.assign(list(targets))
-            await consumer.commit(targets)
+            await consumer.commit(dict(targets))
         except KafkaError as error:
             message = f"group {group} has running workers: stop them first ({type(error).__name__})"
             raise GroupIsActive(message) from error
         finally:
             await consumer.stop()
 
-    async def _committed(self, group: str) -> dict[TopicPartition, int]:
+    async def committed(self, group: str) -> dict[TopicPartition, int]:
+        """What Kafka has committed for a group; partitions without a committed offset are left out."""
         offsets = await self._admin.list_consumer_group_offsets(group)
         return {partition: entry.offset for partition, entry in offsets.items() if entry.offset >= 0}

@@ -1,7 +1,7 @@
 """What is under way: lag, outbox, open job runs, dead letters; and waiting until nothing is."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -59,21 +59,29 @@ async def read_status(database: Database, positions: Positions, topics: Topics) 
     found = await positions.read(database, groups)
     async with database.transaction() as transaction:
         depth, oldest_seconds = await outbox_queue.depth(transaction)
-        runs = (await transaction.execute(OPEN_RUNS)).all()
+        runs = (await transaction.execute(OPEN_RUNS)).mappings().all()
         waiting, total = await dead_letters.count(transaction)
     return Status(
         lag_records={group: sum(one.lag for one in found if one.group == group) for group in groups},
         lost_records={group: sum(one.lost for one in found if one.group == group) for group in groups},
         outbox_messages=depth,
         outbox_oldest_seconds=oldest_seconds,
-        open_runs=[OpenRun(*run) for run in runs],
+        open_runs=[OpenRun(**run) for run in runs],
         dead_letters_waiting=waiting,
         dead_letters_total=total,
     )
 
 
-async def wait_idle(database: Database, positions: Positions, topics: Topics, seconds: float) -> Status:
+async def wait_idle(
+    database: Database,
+    positions: Positions,
+    topics: Topics,
+    seconds: float,
+    report: Callable[[Status], None] = lambda _: None,
+) -> Status:
     """Wait until two looks in a row see nothing under way, or the time is up; returns the last look.
+
+    Each look goes to `report`.
 
     Two, because a message can leave the outbox of one look before the lag of the next group has seen it.
     """
@@ -81,6 +89,7 @@ async def wait_idle(database: Database, positions: Positions, topics: Topics, se
     quiet = 0
     while True:
         status = await read_status(database, positions, topics)
+        report(status)
         quiet = quiet + 1 if status.idle else 0
         if quiet >= 2 or monotonic() >= until:  # noqa: PLR2004  explained above
             return status
