@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from shared.runtime.settings import load_settings
-
 
 class WorkerName(StrEnum):
     """The workers that exist."""
@@ -19,8 +17,13 @@ class WorkerName(StrEnum):
 
 
 def worker(name: Annotated[WorkerName, typer.Argument(help="Which worker to run.")]) -> None:
-    """Run one worker until SIGTERM; it waits, alive and not ready, while the database or the broker is down."""
-    from shared.runtime.worker import run  # noqa: PLC0415  other commands start without the worker's libraries
+    """Run one worker until SIGTERM or Ctrl-C.
+
+    It waits, alive and not ready, while the database or the broker is down. Its port SMB_OPS_PORT answers /livez,
+    /readyz, /metrics and /docs. Run as many as you like: they share the partitions.
+    """
+    from shared.runtime.settings import load_settings
+    from shared.runtime.worker import run
 
     built, app = import_module(f"services.{name}.app").build(load_settings())
     asyncio.run(run(built, app))
