@@ -203,6 +203,9 @@ class PostgresServer:
         self._process.end_leftover(recorded_pid(self._data / "postmaster.pid"))
         # Its children, when the first process alone was killed and they hang: they would keep its memory in use.
         end_all([process for process in psutil.process_iter() if self._belongs_here(process)])
+        # Nobody serves this folder now. The server would take any other process with the noted id for its predecessor,
+        # and one that has ended as well, as long as nobody has taken note of its end.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _belongs_here(self, process: psutil.Process) -> bool:
         try:

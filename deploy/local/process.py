@@ -1,6 +1,5 @@
 """One server as a child process: started, stopped, killed, frozen, and found again after its program was killed."""
 
-import os
 import signal
 import subprocess
 import time
@@ -15,6 +14,8 @@ from deploy.local.errors import LocalStackError
 POLL_SECONDS = 0.02
 # A process that was killed is gone at once, unless the machine is badly overloaded.
 KILL_SECONDS = 30.0
+# A signal takes effect when the process leaves the system call that it is in.
+FREEZE_SECONDS = 10.0
 
 
 def wait_until(condition: Callable[[], bool], timeout_seconds: float) -> bool:
@@ -106,11 +107,12 @@ class ServerProcess:
 
     def freeze(self) -> None:
         """Stop the time of all its processes (SIGSTOP) until `thaw`; connections stay open and get no answer."""
-        if self.is_running():
-            # The first process first, so that it starts no further one meanwhile.
-            os.kill(self.pid, signal.SIGSTOP)
-        for process in self._processes()[1:]:
-            send(process, signal.SIGSTOP)
+        # The first process first, so that it starts no further one meanwhile.
+        for part in (slice(0, 1), slice(1, None)):
+            processes = self._processes()[part]
+            for process in processes:
+                send(process, signal.SIGSTOP)
+            wait_until(lambda: all(is_frozen(process) for process in processes), FREEZE_SECONDS)  # noqa: B023 - at once
 
     def thaw(self) -> None:
         """Let all its processes go on (SIGCONT). Nothing happens when they run already."""
@@ -176,5 +178,20 @@ def end_all(processes: Sequence[psutil.Process]) -> None:
     send(first, signal.SIGSTOP)
     for process in [*processes[1:], first]:
         send(process, signal.SIGKILL)
-    psutil.wait_procs(processes[1:], timeout=KILL_SECONDS)
-    psutil.wait_procs([first], timeout=KILL_SECONDS)
+    wait_until(lambda: all(is_gone(process) for process in processes), KILL_SECONDS)
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Tell whether a process has ended, also when nobody has taken note of it yet (in containers nobody may)."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def is_frozen(process: psutil.Process) -> bool:
+    """Tell whether a process is stopped; one that has ended counts as well."""
+    try:
+        return process.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+    except psutil.NoSuchProcess:
+        return True

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.local import LocalStackError, PostgresServer
 from deploy.local.ports import LOOPBACK
+from deploy.local.process import is_frozen, is_gone
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_it_comes_back_on_its_port_with_what_was_committed(server: PostgresServe
 async def test_a_frozen_server_holds_its_connections_and_answers_when_it_is_thawed(server: PostgresServer) -> None:
     connection = await asyncpg.connect(server.url())
     server.freeze()
-    assert {psutil.Process(pid).status() for pid in server.pids()} == {psutil.STATUS_STOPPED}
+    assert all(is_frozen(psutil.Process(pid)) for pid in server.pids())
 
     with pytest.raises(TimeoutError):
         await connection.execute("SELECT 1", timeout=0.2)
@@ -76,10 +77,9 @@ async def test_a_wrong_password_is_refused(server: PostgresServer) -> None:
 
 
 def test_a_first_process_that_was_killed_alone_leaves_no_trouble(server: PostgresServer, folder: Path) -> None:
+    # Its processes hang, so they do not notice that the first one is gone, and keep its memory in use.
+    server.freeze()
     first, *others = (psutil.Process(pid) for pid in server.pids())
-    # They hang, so they do not notice that the first one is gone, and keep its memory in use.
-    for process in others:
-        process.suspend()
     first.kill()
     psutil.wait_procs([first])
 
@@ -87,7 +87,7 @@ def test_a_first_process_that_was_killed_alone_leaves_no_trouble(server: Postgre
     again.start()
     again.stop()
 
-    assert not [process for process in others if process.is_running()]
+    assert all(is_gone(process) for process in others)
 
 
 def test_a_recorded_id_that_belongs_to_another_program_by_now_is_left_alone(folder: Path) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from deploy.local import FolderInUseError, LocalStackError, Stack, start_stack
+from deploy.local.process import is_gone
 
 # A program that starts the stack, tells its processes and waits; it is killed, or interrupted, by the test.
 PROGRAM = """
@@ -20,7 +21,7 @@ from deploy.local import start_stack
 
 with start_stack(Path(sys.argv[1])) as stack:
     stack.postgres.run_program("psql", "-Xqc", "CREATE TABLE notes AS SELECT 'kept' AS note")
-    print(*stack.postgres.pids(), *stack.kafka.pids(), flush=True)
+    print(stack.postgres.pids()[0], stack.kafka.pids()[0], flush=True)
     sys.stdin.read()
 """
 
@@ -40,15 +41,20 @@ def program(no_settings: None, tmp_path: Path) -> Iterator["subprocess.Popen[str
         [sys.executable, "-c", PROGRAM, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as started:
         yield started
-        started.kill()
+        # The program ends its servers when its input ends; one that was killed has left them to the test.
 
 
 def told_pids(program: "subprocess.Popen[str]") -> list[int]:
     """Wait for the program's line and return the ids of its servers' processes."""
     assert program.stdout is not None
     pids = [int(pid) for pid in program.stdout.readline().split()]
-    assert len(pids) > 2
+    assert len(pids) == 2
     return pids
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Return those of the processes that run."""
+    return [pid for pid in pids if psutil.pid_exists(pid) and not is_gone(psutil.Process(pid))]
 
 
 def test_both_servers_answer_on_loopback_only(stack: Stack) -> None:
@@ -63,7 +69,7 @@ def test_a_folder_belongs_to_one_running_program(program: "subprocess.Popen[str]
 
     with pytest.raises(FolderInUseError, match=f"in use by the running process {program.pid}"):
         start_stack(tmp_path)
-    assert all(psutil.pid_exists(pid) for pid in pids)
+    assert alive(pids) == pids
 
 
 def test_servers_that_a_killed_program_left_are_ended_and_their_data_is_kept(
@@ -72,10 +78,10 @@ def test_servers_that_a_killed_program_left_are_ended_and_their_data_is_kept(
     left = told_pids(program)
     program.kill()
     program.wait()
-    assert all(psutil.pid_exists(pid) for pid in left)
+    assert alive(left) == left
 
     with start_stack(tmp_path) as stack:
-        assert not set(left) & {process.pid for process in psutil.process_iter()}
+        assert not alive(left)
         assert stack.postgres.run_program("psql", "-XAtc", "SELECT note FROM notes") == "kept"
 
 
@@ -85,7 +91,7 @@ def test_a_ctrl_c_ends_both_servers(program: "subprocess.Popen[str]") -> None:
     program.send_signal(signal.SIGINT)
     program.wait()
 
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert not alive(pids)
 
 
 @pytest.mark.usefixtures("no_settings")
@@ -133,8 +139,12 @@ def test_containers_without_an_engine_are_one_clear_line(monkeypatch: pytest.Mon
     monkeypatch.setenv("SMB_LOCAL_STACK", "containers")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
 
-    with pytest.raises(LocalStackError, match=r"no containers here .*: unset SMB_LOCAL_STACK"):
-        start_stack(tmp_path)
+    # In a process of its own, because the Docker client forgets to close a socket.
+    result = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=False)
+
+    last_line = result.stderr.splitlines()[-1]
+    assert "LocalStackError: no containers here (" in last_line
+    assert "unset SMB_LOCAL_STACK" in last_line
 
 
 def test_kafka_comes_back_on_its_port_after_a_kill(stack: Stack) -> None:
