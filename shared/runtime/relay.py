@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from tenacity import AsyncRetrying, RetryCallState, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_not_exception_type, wait_exponential_jitter
 
 from shared.runtime import crash_points, metrics, outbox_queue
 from shared.runtime.database import Database
@@ -44,7 +44,10 @@ class Relay:
     async def run(self) -> None:
         """Lead whenever possible, until the shutdown. Any trouble gives the lead back and starts afresh."""
         attempts = AsyncRetrying(
-            wait=wait_exponential_jitter(0.2, 5), sleep=self._line.pause, before_sleep=self._report
+            retry=retry_if_not_exception_type(Stopping),
+            wait=wait_exponential_jitter(0.2, 5),
+            sleep=self._line.pause,
+            before_sleep=self._report,
         )
         with suppress(Stopping):
             async for attempt in attempts:
@@ -53,6 +56,8 @@ class Relay:
 
     async def _campaign(self) -> None:
         """Wait for the lock on a connection of our own, then publish until something breaks or we shut down."""
+        if self._line.shutting_down.is_set():
+            raise Stopping
         connection = await self._database.raw_connection()
         try:
             await connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_SECONDS}s'")
@@ -135,7 +140,7 @@ class Relay:
 
     def _report(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if error is None or isinstance(error, Stopping):
+        if error is None:
             return
         metrics.RETRIES.labels("relay", cause_of(error)).inc()
         logger().warning("relay starts afresh", attempt=state.attempt_number, error=one_line(error))
