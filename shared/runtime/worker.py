@@ -95,9 +95,12 @@ class Worker:
     async def _after_broker(self) -> None:
         watch = Watch(self.settings, self.database, self.line, self._groups)
         self._background = [
-            asyncio.create_task(self.relay.run()),
-            asyncio.create_task(watch.run()),
-            *(asyncio.create_task(self._keep_repeating(act, seconds)) for act, seconds in self._repeated),
+            asyncio.create_task(self.relay.run(), name="relay"),
+            asyncio.create_task(watch.run(), name="watch"),
+            *(
+                asyncio.create_task(self._keep_repeating(act, seconds), name=getattr(act, "__name__", "repeated"))
+                for act, seconds in self._repeated
+            ),
         ]
         self.health.consuming = True
         gc.collect()
@@ -122,6 +125,7 @@ class Worker:
         if self._background:
             _, late = await asyncio.wait(self._background, timeout=self.settings.shutdown_seconds)
             for task in late:
+                logger().error("background work did not end in time and is cancelled", work=task.get_name())
                 task.cancel()
         await self.database.close()
         logger().info("worker has ended")

@@ -18,7 +18,6 @@ from shared.schemas.topics import Service
 from tests.installation import Installation, Message, event, eventually, installed, trigger
 from tests.tier.desk import hint_of
 
-
 NOW = datetime.now(UTC)
 
 
@@ -232,7 +231,9 @@ async def test_both_tier_workers_end_cleanly_while_an_evaluation_waits(running: 
     waiting = trigger("EvaluateTierTransitions", scheduled_for=NOW - timedelta(days=9))
     await running.publish([waiting])
     await eventually(lambda: status_of(running, waiting), "the evaluation is registered")
-    assert [worker.terminate() for worker in running.workers if worker.name == "tier"] == [0, 0]
+    workers = [worker for worker in running.workers if worker.name == "tier"]
+    assert [worker.terminate() for worker in workers] == [0, 0]
+    assert not any("did not end in time" in worker.logged() for worker in workers)
     assert await status_of(running, waiting) == "waiting"
 
 
