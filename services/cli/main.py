@@ -19,6 +19,7 @@ from services.cli import (
     status,
     topics,
     trigger,
+    verify,
     worker,
 )
 from services.cli.errors import explain
@@ -44,6 +45,7 @@ app.add_typer(policy.app, name="policy", rich_help_panel=SET_UP)
 app.command("worker", rich_help_panel=RUN)(worker.worker)
 app.command("trigger", rich_help_panel=RUN)(trigger.trigger)
 app.command("status", rich_help_panel=LOOK)(status.status)
+app.command("verify", rich_help_panel=LOOK)(verify.verify)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=PUT_RIGHT)
 app.add_typer(positions.app, name="positions", rich_help_panel=PUT_RIGHT)
 

@@ -1,0 +1,92 @@
+"""Recomputes scores, last_… and what should have been announced from the events, by the pure rules."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from services.engagement import rules
+from services.engagement.rules import ScoredEvent
+from shared.runtime.database import Transaction
+from shared.runtime.differences import Difference, compare
+from shared.runtime.heads import as_arrays
+from shared.schemas.identity import SmbKey
+from shared.schemas.policy import Policy
+
+SCORE = "score"
+LAST_SEEN = "last_seen"
+ANNOUNCED = "announced"
+KINDS = (SCORE, LAST_SEEN, ANNOUNCED)
+
+LAST_COLUMNS = {
+    "last_email_open": ("email_opened",),
+    "last_email_click": ("email_clicked",),
+    "last_content_view": ("content_viewed", "content_completed"),
+    "last_approval": (rules.APPROVED,),
+}
+
+HEADS = text(
+    """
+    SELECT head.*, smb.id IS NOT NULL AND smb.deleted_at IS NULL AS live
+    FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
+    JOIN smb_heads AS head USING (tenant_id, smb_id)
+    LEFT JOIN smbs AS smb ON smb.tenant_id = head.tenant_id AND smb.id = head.smb_id
+    """,
+)
+# The score knows an event by its kind and UTC day alone; counted by these, an SMB with a million events is a few rows.
+EVENTS = text(
+    """
+    SELECT tenant_id, smb_id, CAST(kind AS text) AS kind, CAST(occurred_at AT TIME ZONE 'UTC' AS date) AS day,
+        count(*) AS events, max(occurred_at) AS latest
+    FROM engagement_events
+    WHERE (tenant_id, smb_id) >= (:first_tenant_id, :first_smb_id)
+        AND (tenant_id, smb_id) <= (:last_tenant_id, :last_smb_id)
+    GROUP BY tenant_id, smb_id, kind, day
+    """,
+)
+
+
+async def differences(transaction: Transaction, keys: Sequence[SmbKey], policy: Policy) -> list[Difference]:
+    """Compare what the heads say with what the events give, for consecutive SMBs."""
+    events: defaultdict[SmbKey, list[Row[Any]]] = defaultdict(list)
+    ends = {
+        "first_tenant_id": keys[0].tenant_id,
+        "first_smb_id": keys[0].smb_id,
+        "last_tenant_id": keys[-1].tenant_id,
+        "last_smb_id": keys[-1].smb_id,
+    }
+    for row in (await transaction.execute(EVENTS, ends)).all():
+        events[SmbKey(row.tenant_id, row.smb_id)].append(row)
+    found: list[Difference] = []
+    for head in (await transaction.execute(HEADS, as_arrays(keys))).all():
+        smb = SmbKey(head.tenant_id, head.smb_id)
+        found += _of_head(smb, head, events[smb], policy)
+    return found
+
+
+def _of_head(smb: SmbKey, head: Row[Any], events: Sequence[Row[Any]], policy: Policy) -> Iterator[Difference]:
+    if head.engagement_scored_on is None:
+        # Whoever stores an event scores its SMB; an erased one has neither.
+        yield from compare(smb, SCORE, {"events of an SMB without score": (sum(one.events for one in events), 0)})
+    score = score_of(events, policy, head.engagement_scored_on) if head.engagement_scored_on else 0
+    yield from compare(smb, SCORE, {"engagement_score": (head.engagement_score, score)})
+    for column, kinds in LAST_COLUMNS.items():
+        latest = max((one.latest for one in events if one.kind in kinds), default=None)
+        yield from compare(smb, LAST_SEEN, {column: (getattr(head, column), latest)})
+    if head.live and rules.is_announced(head.announced_score, head.engagement_score):
+        near = f"within {rules.ANNOUNCED_STEP_POINTS} of {head.engagement_score}"
+        yield Difference(smb, ANNOUNCED, "announced_score", head.announced_score, near)
+
+
+def score_of(counted: Sequence[Row[Any]], policy: Policy, as_of: date) -> int:
+    """Score events that are counted by `kind` and UTC `day` (rows with these and `events`), by the pure rule."""
+    return rules.score(_one_by_one(counted), policy.score, as_of).score
+
+
+def _one_by_one(counted: Sequence[Row[Any]]) -> Iterator[ScoredEvent]:
+    for row in counted:
+        event = ScoredEvent(row.kind, datetime.combine(row.day, time(), UTC))
+        for _ in range(row.events):
+            yield event
