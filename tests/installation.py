@@ -25,7 +25,8 @@ from shared.runtime.positions import Positions
 from shared.runtime.settings import Settings, load_settings
 from shared.runtime.status import Status, wait_idle
 from shared.runtime.topic_admin import create_topics
-from shared.schemas.topics import Topics
+from shared.schemas.identity import SmbKey
+from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, ENGAGEMENT_TOPICS, Topics
 
 # How long anything may take before a test gives up; generous, because machines are slow and shared.
 PATIENCE_SECONDS = 90
@@ -113,7 +114,10 @@ class Installation:
         try:
             sent = [
                 await producer.send(
-                    self.topics.full_name(one.topic), one.value, key=one.key, headers=one.headers,
+                    self.topics.full_name(one.topic),
+                    one.value,
+                    key=one.key,
+                    headers=list(one.headers),
                     partition=one.partition,
                 )
                 for one in messages
@@ -123,9 +127,10 @@ class Installation:
             await producer.stop()
 
     async def idle(self, seconds: float = PATIENCE_SECONDS) -> Status:
-        """Wait until nothing is under way any more; fails the test when that takes too long."""
+        """Wait until nothing is under way for the services whose workers were started; fails the test when that takes too long."""
+        groups = self.topics.groups(sorted({worker.name for worker in self.workers}))
         async with Positions(self.settings) as positions:
-            status = await wait_idle(self.database, positions, self.topics, seconds)
+            status = await wait_idle(self.database, positions, groups, seconds)
         assert status.idle, (status, *(worker.logged()[-2000:] for worker in self.workers))
         return status
 
@@ -142,11 +147,40 @@ class Installation:
         rows = await self.fetch(statement, *arguments)
         return rows[0][0] if rows else None
 
+    async def add_smbs(self, count: int, tenant_id: uuid.UUID | None = None) -> list[SmbKey]:
+        """Put bare SMBs into the database, for tests that do not care how they came there."""
+        keys = [SmbKey(tenant_id or uuid.uuid4(), uuid.uuid4()) for _ in range(count)]
+        tenants, smbs = [key.tenant_id for key in keys], [key.smb_id for key in keys]
+        await self.fetch(
+            "INSERT INTO smb_heads (tenant_id, smb_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])", tenants, smbs
+        )
+        await self.fetch(
+            "INSERT INTO smbs (tenant_id, id, slug, business_name, created_at, updated_at)"
+            " SELECT t, s, 'smb-' || s, 'A business', now(), now() FROM unnest($1::uuid[], $2::uuid[]) AS new (t, s)",
+            tenants,
+            smbs,
+        )
+        return keys
+
+    async def announcements(self, smb: SmbKey | None = None, type_: str | None = None) -> list[dict[str, Any]]:
+        """What stands on smb.events, each with its headers (without `ce_`) and its data; first copies only."""
+        found: dict[str, dict[str, Any]] = {}
+        for record in await self.read_topic(ANNOUNCEMENTS_TOPIC):
+            headers = {name.removeprefix("ce_"): value.decode() for name, value in record.headers}
+            found.setdefault(headers["id"], headers | {"data": json.loads(record.value), "bytes": record.value})
+        return [
+            one
+            for one in found.values()
+            if (smb is None or (one["tenantid"], one["subject"]) == (str(smb.tenant_id), str(smb.smb_id)))
+            and (type_ is None or one["type"] == type_)
+        ]
+
     async def read_topic(self, topic: str) -> list[ConsumerRecord[Any, Any]]:
         """All records of a topic, in the order of each partition."""
         name = self.topics.full_name(topic)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers, enable_auto_commit=False,
+            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
         await consumer.start()
@@ -179,10 +213,9 @@ class Message:
 
 def event(  # noqa: PLR0913  one argument for each part of the envelope
     type_: str,
-    tenant_id: uuid.UUID,
-    smb_id: uuid.UUID,
+    smb: SmbKey,
     *,
-    topic: str,
+    topic: str | None = None,
     id_: str | None = None,
     time: datetime | None = None,
     source: str = "/modules/test",
@@ -195,12 +228,28 @@ def event(  # noqa: PLR0913  one argument for each part of the envelope
         "source": source,
         "type": type_,
         "time": (time or datetime.now(UTC)).isoformat(),
-        "subject": str(smb_id),
-        "tenantid": str(tenant_id),
+        "subject": str(smb.smb_id),
+        "tenantid": str(smb.tenant_id),
         "datacontenttype": "application/json",
-        "data": {"smb_id": str(smb_id), **data},
+        "data": {"smb_id": str(smb.smb_id), **data},
     }
-    return Message(topic, json.dumps(document).encode(), str(smb_id).encode())
+    return Message(topic or ENGAGEMENT_TOPICS[type_], json.dumps(document).encode(), str(smb.smb_id).encode())
+
+
+def trigger(
+    name: str, *, id_: str | None = None, scheduled_for: datetime | None = None, time: datetime | None = None
+) -> Message:
+    """A schedule trigger, in structured mode."""
+    now = datetime.now(UTC)
+    document = {
+        "specversion": "1.0",
+        "id": id_ or uuid.uuid4().hex,
+        "source": "/test/schedule",
+        "type": name,
+        "time": (time or now).isoformat(),
+        "data": {"scheduled_for": (scheduled_for or now).isoformat()},
+    }
+    return Message("smb.schedule", json.dumps(document).encode(), name.encode())
 
 
 async def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:

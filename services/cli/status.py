@@ -39,16 +39,16 @@ async def _look(settings: "Settings", wait_idle_seconds: float | None) -> "Statu
     from shared.runtime.status import read_status, wait_idle
     from shared.schemas.topics import Topics
 
-    topics = Topics(settings.topic_prefix)
+    groups = Topics(settings.topic_prefix).groups()
     async with open_database(settings) as database, open_positions(settings) as positions:
         if wait_idle_seconds is None:
-            return await read_status(database, positions, topics)
+            return await read_status(database, positions, groups)
         with progress("waiting") as advance:
 
             def report(status: "Status") -> None:
                 advance(0, "idle" if status.idle else under_way(status))
 
-            return await wait_idle(database, positions, topics, wait_idle_seconds, report)
+            return await wait_idle(database, positions, groups, wait_idle_seconds, report)
 
 
 def under_way(status: "Status") -> str:

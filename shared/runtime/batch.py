@@ -8,6 +8,7 @@ finds its identity and changes nothing.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from aiokafka import ConsumerRecord, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,9 +21,9 @@ from shared.schemas.bad_message import BadMessage
 from shared.schemas.envelope import Input, require_not_ahead
 from shared.schemas.identity import SmbKey
 from shared.schemas.shards import JobShard
-from shared.schemas.topics import Topics
+from shared.schemas.topics import Service, Topics, parks
 
-Record = ConsumerRecord[bytes | None, bytes | None]
+Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Batches:
     `acknowledged` is what Kafka is known to have committed for the partitions of this process.
     """
 
-    service: str
+    service: Service
     consumer_group: str
     database: Database
     topics: Topics
@@ -62,25 +63,35 @@ class Batches:
         parked = [one.bad for one in received if one.bad is not None]
         async with self.database.engine.connect() as connection:
             locked = await _lock(connection, inputs)
-            timely, ahead = _split_off_ahead(received, locked.now)
+            timely, ahead = self._split_off_ahead(received, locked.now)
             transaction = Transaction(connection, locked.keys, locked.erased)
             outcome = await self.handler(transaction, timely, locked.now) if timely else Outcome()
             parked += ahead + _rejected(received, outcome)
             await outbox.store(connection, outcome, self.topics, locked.now, locked.epoch)
-            group = {"consumer_group": self.consumer_group, "now": locked.now}
-            await copies.note(connection, outcome.copies, **group)
-            await dead_letters.park(connection, parked, service=self.service, **group)
-            await progress.record(
-                connection, self.consumer_group, next_offsets(received), self.acknowledged, locked.now
-            )
+            group, now = self.consumer_group, locked.now
+            await copies.note(connection, outcome.copies, consumer_group=group, now=now)
+            await dead_letters.park(connection, parked, consumer_group=group, service=self.service, now=now)
+            await progress.record(connection, group, next_offsets(received), self.acknowledged, now)
             crash_points.reach(crash_points.BEFORE_COMMIT)
             await commit(connection)
             crash_points.reach(crash_points.AFTER_COMMIT)
         return Settled(outcome, parked)
 
-    async def park(self, received: Received, letter: DeadLetter) -> Settled:
-        """Move past one record by parking it. Raises only temporary trouble."""
-        return await self.apply([Received(received.record, None, letter)])
+    def _split_off_ahead(self, received: Sequence[Received], now: datetime) -> tuple[list[Input], list[DeadLetter]]:
+        """Part the inputs that lie too far ahead of the database's clock, which alone decides what ahead means."""
+        timely: list[Input] = []
+        ahead: list[DeadLetter] = []
+        for one in received:
+            if one.input is None:
+                continue
+            try:
+                require_not_ahead(one.input, now)
+            except BadMessage as error:
+                if parks(self.service, self.topics.short_name(one.record.topic), error):
+                    ahead.append(DeadLetter(one.record, error.error_class, str(error)))
+            else:
+                timely.append(one.input)
+        return timely, ahead
 
 
 async def transact(
@@ -116,22 +127,6 @@ async def _lock(connection: AsyncConnection, inputs: Sequence[Input]) -> heads.L
     if len(inputs) == 1 and isinstance(shard := inputs[0].data, JobShard):
         return await heads.lock_range(connection, shard.first.key, shard.last.key)
     return await heads.lock(connection, {one.smb for one in inputs if one.smb is not None})
-
-
-def _split_off_ahead(received: Sequence[Received], now: datetime) -> tuple[list[Input], list[DeadLetter]]:
-    """Part the inputs that lie too far ahead of the database's clock, which alone decides what ahead means."""
-    timely: list[Input] = []
-    ahead: list[DeadLetter] = []
-    for one in received:
-        if one.input is None:
-            continue
-        try:
-            require_not_ahead(one.input, now)
-        except BadMessage as error:
-            ahead.append(DeadLetter(one.record, error.error_class, str(error)))
-        else:
-            timely.append(one.input)
-    return timely, ahead
 
 
 def _rejected(received: Sequence[Received], outcome: Outcome) -> list[DeadLetter]:

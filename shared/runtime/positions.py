@@ -8,13 +8,22 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from shared.runtime import progress
 from shared.runtime.database import Database
 from shared.runtime.errors import RuntimeTrouble
 from shared.runtime.kafka import client_options
 from shared.runtime.settings import Settings
+
+# A new cluster makes its offsets topic when it is first asked, and says so for a moment.
+_NOT_YET = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
 
 
 class GroupIsActive(RuntimeTrouble):
@@ -147,5 +156,9 @@ class Positions:
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """What Kafka has committed for a group; partitions without a committed offset are left out."""
-        offsets = await self._admin.list_consumer_group_offsets(group)
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(_NOT_YET), stop=stop_after_delay(15), wait=wait_fixed(0.2), reraise=True
+        ):
+            with attempt:
+                offsets = await self._admin.list_consumer_group_offsets(group)
         return {partition: entry.offset for partition, entry in offsets.items() if entry.offset >= 0}

@@ -1,7 +1,7 @@
 """What is under way: lag, outbox, open job runs, dead letters; and waiting until nothing is."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -11,7 +11,6 @@ from sqlalchemy import text
 from shared.runtime import dead_letters, outbox_queue
 from shared.runtime.database import Database
 from shared.runtime.positions import Positions
-from shared.schemas.topics import Topics
 
 OPEN_RUNS = text(
     """
@@ -53,9 +52,8 @@ class Status:
         return not any(self.lag_records.values()) and not self.outbox_messages and not self.open_runs
 
 
-async def read_status(database: Database, positions: Positions, topics: Topics) -> Status:
-    """Look once. Kafka is asked before the database, so that what a batch is just committing is not missed."""
-    groups = topics.groups()
+async def read_status(database: Database, positions: Positions, groups: Mapping[str, Sequence[str]]) -> Status:
+    """Look once at these groups (name -> topics). Kafka is asked before the database, so that what a batch is just committing is not missed."""
     found = await positions.read(database, groups)
     async with database.transaction() as transaction:
         depth, oldest_seconds = await outbox_queue.depth(transaction)
@@ -75,7 +73,7 @@ async def read_status(database: Database, positions: Positions, topics: Topics) 
 async def wait_idle(
     database: Database,
     positions: Positions,
-    topics: Topics,
+    groups: Mapping[str, Sequence[str]],
     seconds: float,
     report: Callable[[Status], None] = lambda _: None,
 ) -> Status:
@@ -88,7 +86,7 @@ async def wait_idle(
     until = monotonic() + seconds
     quiet = 0
     while True:
-        status = await read_status(database, positions, topics)
+        status = await read_status(database, positions, groups)
         report(status)
         quiet = quiet + 1 if status.idle else 0
         if quiet >= 2 or monotonic() >= until:  # noqa: PLR2004  explained above

@@ -3,6 +3,7 @@
 Names are written here without prefix; `Topics` puts the installation's prefix before every topic and group.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -155,12 +156,12 @@ class Topics:
             self.full_name(topic) for topic in TOPICS if topic != JOB_SHARDS_TOPIC and _ACCEPTED.get((service, topic))
         ]
 
-    def groups(self) -> dict[str, list[str]]:
-        """Return every consumer group that has a worker, with the full names of the topics that it reads."""
+    def groups(self, services: Sequence[Service] = SERVICES_WITH_WORKERS) -> dict[str, list[str]]:
+        """Return the consumer groups of these services, with the full names of the topics that each reads."""
         shards = [self.full_name(JOB_SHARDS_TOPIC)]
         return {
-            **{self.group(service): self.inputs_of(service) for service in SERVICES_WITH_WORKERS},
-            **{self.shards_group(service): shards for service in SERVICES_WITH_WORKERS},
+            **{self.group(service): self.inputs_of(service) for service in services},
+            **{self.shards_group(service): shards for service in services},
         }
 
     def group(self, service: Service) -> str:
