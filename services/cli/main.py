@@ -15,6 +15,7 @@ from services.cli import (
     migrate,
     policy,
     positions,
+    restore,
     settings,
     status,
     topics,
@@ -48,6 +49,7 @@ app.command("status", rich_help_panel=LOOK)(status.status)
 app.command("verify", rich_help_panel=LOOK)(verify.verify)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=PUT_RIGHT)
 app.add_typer(positions.app, name="positions", rich_help_panel=PUT_RIGHT)
+app.command("after-restore", rich_help_panel=PUT_RIGHT)(restore.after_restore)
 
 
 def _show_version(asked: bool) -> None:
