@@ -107,7 +107,7 @@ def last_seen(rows: Iterable[EventRow]) -> dict[SmbKey, LastSeen]:
     return {smb: LastSeen(*moments) for smb, moments in latest.items()}
 
 
-def says_the_same(one: EventRow, other: Any) -> bool:
+def says_the_same(one: EventRow, other: object) -> bool:
     """Tell whether two records of one identity report the same; `other` has the columns of a row.
 
     Where they stand in Kafka does not matter.

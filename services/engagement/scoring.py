@@ -69,7 +69,7 @@ def per_smb(scoring: Scoring) -> str:
         SELECT probed.tenant_id, probed.smb_id, hot.reach, hot.response, hot.content, hot.approval
         FROM probed CROSS JOIN LATERAL ({_hot(scoring)}) AS hot
         WHERE probed.events > {ORDINARY_EVENTS}
-    """  # noqa: S608  only numbers of a validated policy
+    """
 
 
 def probe(scoring: Scoring) -> str:
@@ -85,7 +85,7 @@ def probe(scoring: Scoring) -> str:
                 LIMIT {ORDINARY_EVENTS + 1}
             ) AS event
         ) AS few
-    """  # noqa: S608  likewise
+    """
 
 
 def _hot(scoring: Scoring) -> str:
@@ -99,7 +99,8 @@ def _hot(scoring: Scoring) -> str:
     approvals = f"""SELECT kind, occurred_at FROM engagement_events AS event
         WHERE {of_smb} AND event.kind = '{APPROVED}' ORDER BY occurred_at DESC"""
     # All approvals are read only when the newest thousand exist and still do not reach the cap: all are old then.
-    newest = f"SELECT count(*) AS events, {approval_sum(scoring)} AS points FROM ({approvals} LIMIT {NEWEST_APPROVALS}) AS event"
+    of_newest = f"({approvals} LIMIT {NEWEST_APPROVALS}) AS event"
+    newest = f"SELECT count(*) AS events, {approval_sum(scoring)} AS points FROM {of_newest}"
     everything = f"SELECT {approval_sum(scoring)} FROM ({approvals}) AS event"
     enough = f"newest.events < {NEWEST_APPROVALS} OR newest.points >= {scoring.caps.approval}"
     chosen = _capped_approval(scoring, f"CASE WHEN {enough} THEN newest.points ELSE ({everything}) END")
@@ -107,7 +108,7 @@ def _hot(scoring: Scoring) -> str:
     return f"""
         SELECT windowed.reach, windowed.response, windowed.content, {chosen}
         FROM (SELECT {windowed} FROM ({" UNION ALL ".join(kinds)}) AS event) AS windowed, ({newest}) AS newest
-    """  # noqa: S608  likewise
+    """
 
 
 def _weight(scoring: Scoring, kind: str) -> int:

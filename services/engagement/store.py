@@ -133,7 +133,7 @@ def _score_touched(scoring: Scoring) -> TextClause:
                 touched.content_view, touched.approved
             FROM ({score_sql.per_smb(scoring)}) AS each JOIN touched USING (tenant_id, smb_id)
         ), {_SAVE.format(last_seen=_LAST_SEEN, changed="")}
-        """,  # noqa: S608  built from a validated policy
+        """,
     )
 
 
@@ -158,7 +158,7 @@ def _score_range(scoring: Scoring) -> TextClause:
                 FROM wanted LEFT JOIN summed USING (tenant_id, smb_id)
             ) AS each
         ), {_SAVE.format(last_seen="", changed=_CHANGED)}
-        """,  # noqa: S608  built from a validated policy
+        """,
     )
 
 

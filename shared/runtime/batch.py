@@ -67,7 +67,7 @@ class Batches:
             transaction = Transaction(connection, locked.keys, locked.erased)
             outcome = await self.handler(transaction, timely, locked.now) if timely else Outcome()
             parked += ahead + _rejected(received, outcome)
-            await outbox.store(connection, outcome, self.topics, locked.now, locked.epoch)
+            await outbox.store(connection, outcome, self.topics, locked)
             group, now = self.consumer_group, locked.now
             await copies.note(connection, outcome.copies, consumer_group=group, now=now)
             await dead_letters.park(connection, parked, consumer_group=group, service=self.service, now=now)
@@ -108,7 +108,7 @@ async def transact(
     async with database.engine.connect() as connection:
         locked = await heads.lock(connection, keys)
         outcome = await act(Transaction(connection, locked.keys, locked.erased), locked.now)
-        await outbox.store(connection, outcome, topics, locked.now, locked.epoch)
+        await outbox.store(connection, outcome, topics, locked)
         await commit(connection)
     return outcome
 

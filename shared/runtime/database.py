@@ -1,23 +1,35 @@
 """The connection to PostgreSQL and the transaction that handlers see."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import CursorResult, TextClause, event, make_url, text
+from sqlalchemy import CursorResult, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.schemas.identity import SmbKey
 
+CONNECT = timedelta(seconds=10)
 # What a frozen process may hold at the longest: its locks are freed after this, and it starts again when it wakes.
 IDLE_IN_TRANSACTION = timedelta(seconds=30)
 # The longest statement and, where the server knows it (17), transaction; a batch that takes longer is halved.
 TRANSACTION = timedelta(seconds=60)
 # The client gives up on a statement a little later, for a server that answers nothing at all.
 COMMAND = timedelta(seconds=75)
+
+_LIMITS = {
+    "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
+    "statement_timeout": TRANSACTION,
+    "transaction_timeout": TRANSACTION,
+}
+# Only those settings that the server knows are set: PostgreSQL 15 has no transaction_timeout.
+TIMEOUTS = "; ".join(
+    f"SELECT set_config(name, '{int(limit.total_seconds())}s', false) FROM pg_settings WHERE name = '{name}'"  # noqa: S608
+    for name, limit in _LIMITS.items()
+)
 
 
 class Transaction:
@@ -43,27 +55,28 @@ class Transaction:
 class Database:
     """A pool of connections, each acting as one database role."""
 
-    def __init__(self, engine: AsyncEngine, url: str, role: str) -> None:
+    def __init__(self, engine: AsyncEngine, connect: Callable[[str], Awaitable[asyncpg.Connection]]) -> None:
         self.engine = engine
-        self._url = url
-        self._role = role
+        self._connect = connect
 
     @classmethod
     def create(cls, url: str, *, role: str = "smb_worker", pool_size: int = 6, application: str = "smb-crm") -> Self:
-        """Prepare a pool for `url` (postgresql://…); nothing is connected yet."""
-        parsed = make_url(url).set(drivername="postgresql+asyncpg")
+        """Prepare a pool for `url` (postgresql://…, with whatever parameters asyncpg takes); nothing is connected."""
+
+        async def connect(name: str = application) -> asyncpg.Connection:
+            connection = await asyncpg.connect(
+                url,
+                timeout=CONNECT.total_seconds(),
+                command_timeout=COMMAND.total_seconds(),
+                server_settings={"role": role, "jit": "off", "timezone": "UTC", "application_name": name},
+            )
+            await connection.execute(TIMEOUTS)
+            return connection
+
         engine = create_async_engine(
-            parsed,
-            pool_size=pool_size,
-            max_overflow=0,
-            connect_args={
-                "timeout": 10,
-                "command_timeout": COMMAND.total_seconds(),
-                "server_settings": {"role": role, "jit": "off", "timezone": "UTC", "application_name": application},
-            },
+            "postgresql+asyncpg://", async_creator=connect, pool_size=pool_size, max_overflow=0, pool_use_lifo=True
         )
-        event.listen(engine.sync_engine, "connect", _bound_transactions)
-        return cls(engine, url, role)
+        return cls(engine, connect)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -78,14 +91,9 @@ class Database:
         async with self.begin() as connection:
             yield Transaction(connection)
 
-    async def raw_connection(self) -> asyncpg.Connection:
-        """A connection of its own outside the pool, for a session lock or for notifications; the caller closes it."""
-        url = make_url(self._url).set(drivername="postgresql")
-        return await asyncpg.connect(
-            url.render_as_string(hide_password=False),
-            timeout=10,
-            server_settings={"role": self._role, "application_name": "smb-crm relay"},
-        )
+    async def raw_connection(self, application: str) -> asyncpg.Connection:
+        """A connection of its own outside the pool, for a session lock or for notifications; the caller ends it."""
+        return await self._connect(application)
 
     async def ping(self) -> None:
         """Raise when the database does not answer within 2 seconds."""
@@ -105,19 +113,3 @@ async def commit(connection: AsyncConnection) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([committing])
         raise
-
-
-def _bound_transactions(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for name, limit in (
-        ("statement_timeout", TRANSACTION),
-        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
-        ("transaction_timeout", TRANSACTION),
-    ):
-        cursor.execute(
-            f"SELECT set_config(name, '{int(limit.total_seconds())}s', false) "  # noqa: S608  both are our constants
-            f"FROM pg_settings WHERE name = '{name}'",
-        )
-        cursor.fetchall()
-    cursor.close()
-    connection.commit()

@@ -96,9 +96,9 @@ async def register(transaction: Transaction, trigger: Input, now: datetime) -> O
     )
     if new.first() is not None:
         return Outcome(applied=1)
-    name, partition, offset = (await transaction.execute(KNOWN_PLACE, {"run_id": trigger.event_key})).one()
-    elsewhere = (partition, offset) != (trigger.place.partition, trigger.place.offset)
-    return Outcome(repeated=1, copies=[Copy(trigger, name != trigger.type)] if elsewhere else [])
+    known = (await transaction.execute(KNOWN_PLACE, {"run_id": trigger.event_key})).one()
+    elsewhere = (known.partition_number, known.partition_offset) != (trigger.place.partition, trigger.place.offset)
+    return Outcome(repeated=1, copies=[Copy(trigger, known.name != trigger.type)] if elsewhere else [])
 
 
 async def start(
@@ -142,7 +142,7 @@ async def ranges_of(transaction: Transaction, population: str, shard_max_smbs: i
         """,  # noqa: S608  the population is a constant of a store
     )
     rows = (await transaction.execute(statement, {"size": shard_max_smbs})).all()
-    bounds = [SmbKey(tenant_id, smb_id) for tenant_id, smb_id in rows]
+    bounds = [SmbKey(row.tenant_id, row.smb_id) for row in rows]
     if shard_max_smbs == 1:
         return [(bound, bound) for bound in bounds]
     if len(bounds) % 2:  # the last range holds a single SMB, which is both its ends

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.runtime import heads
+from shared.runtime.heads import Locked
 from shared.runtime.outcome import Announcement, Outcome
 from shared.schemas.encoding import EncodedMessage, encode, encode_announcement
 from shared.schemas.identity import SmbKey
@@ -43,14 +44,14 @@ WRITE = text(
 WAKE = text("SELECT pg_notify(:channel, '')")
 
 
-async def store(connection: AsyncConnection, outcome: Outcome, topics: Topics, now: datetime, epoch: int) -> None:
+async def store(connection: AsyncConnection, outcome: Outcome, topics: Topics, locked: Locked) -> None:
     """Number the announcements of `outcome` per SMB, note the touched SMBs, and write all messages to the outbox."""
     counts: Counter[SmbKey] = Counter(announcement.smb for announcement in outcome.announcements)
     touched = dict.fromkeys(outcome.touched, 0) | counts
     if touched:
-        last = await heads.number(connection, touched, now)
-        await _store_announcements(connection, outcome.announcements, last, topics, now, epoch)
-    await _store_shards(connection, outcome.shards, topics, now)
+        last = await heads.number(connection, touched, locked.now)
+        await _store_announcements(connection, outcome.announcements, last, topics, locked)
+    await _store_shards(connection, outcome.shards, topics, locked.now)
     if outcome.announcements or outcome.shards:
         await connection.execute(WAKE, {"channel": CHANNEL})
 
@@ -60,8 +61,7 @@ async def _store_announcements(
     announcements: Sequence[Announcement],
     last: dict[SmbKey, int],
     topics: Topics,
-    now: datetime,
-    epoch: int,
+    locked: Locked,
 ) -> None:
     rows = []
     for announcement in announcements:
@@ -69,8 +69,8 @@ async def _store_announcements(
         message = encode_announcement(
             announcement.data,
             tenant_id=announcement.smb.tenant_id,
-            time=now,
-            epoch=epoch,
+            time=locked.now,
+            epoch=locked.epoch,
             sequence=sequence,
             causation_id=announcement.causation_id,
             traceparent=announcement.traceparent,
@@ -90,8 +90,8 @@ async def _store_announcements(
             "smb_ids": [announcement.smb.smb_id for announcement, _, _ in rows],
             "sequences": [sequence for _, _, sequence in rows],
             "causation_ids": [announcement.causation_id for announcement, _, _ in rows],
-            "epoch": epoch,
-            "now": now,
+            "epoch": locked.epoch,
+            "now": locked.now,
         },
     )
 

@@ -19,7 +19,12 @@ OLDEST = text(
     """,
 )
 DELETE = text("DELETE FROM outbox WHERE message_id = ANY(CAST(:ids AS bigint[]))")
-DEPTH = text("SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox")
+DEPTH = text(
+    """
+    SELECT count(*) AS messages, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS oldest_seconds
+    FROM outbox
+    """,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +68,5 @@ async def delete(database: Database, ids: Sequence[int]) -> None:
 
 async def depth(transaction: Transaction) -> tuple[int, float]:
     """How many messages wait, and the age of the oldest in seconds."""
-    messages, oldest_seconds = (await transaction.execute(DEPTH)).one()
-    return messages, max(0.0, float(oldest_seconds))
+    row = (await transaction.execute(DEPTH)).one()
+    return row.messages, max(0.0, float(row.oldest_seconds))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
+from prometheus_client import Histogram
 from tenacity import AsyncRetrying, RetryCallState, retry_if_not_exception_type, wait_exponential_jitter
 
 from shared.runtime import crash_points, metrics, outbox_queue
@@ -58,7 +59,7 @@ class Relay:
         """Wait for the lock on a connection of our own, then publish until something breaks or we shut down."""
         if self._line.shutting_down.is_set():
             raise Stopping
-        connection = await self._database.raw_connection()
+        connection = await self._database.raw_connection("smb-crm relay")
         try:
             await connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_SECONDS}s'")
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
@@ -146,5 +147,5 @@ class Relay:
         logger().warning("relay starts afresh", attempt=state.attempt_number, error=one_line(error))
 
 
-def _observe(histogram: metrics.Histogram, since: datetime, until: datetime) -> None:
+def _observe(histogram: Histogram, since: datetime, until: datetime) -> None:
     histogram.observe(max(0.0, (until - since).total_seconds()))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.runtime.errors import WrongSettings
@@ -103,7 +104,7 @@ class Settings(BaseSettings):
 class _FromNamedFiles(PydanticBaseSettingsSource):
     """`SMB_DATABASE_URL_FILE=/run/secrets/url` gives `SMB_DATABASE_URL` the file's content, less the last newline."""
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         del field
         variable = f"{PREFIX}{field_name.upper()}_FILE"
         path = os.environ.get(variable)
@@ -120,7 +121,7 @@ class _FromNamedFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def load_settings(**overrides: Any) -> Settings:
+def load_settings(**overrides: object) -> Settings:
     """Read the settings. Raises WrongSettings with one line that names each variable that is missing or wrong."""
     try:
         return Settings(**overrides)

@@ -53,7 +53,10 @@ class Status:
 
 
 async def read_status(database: Database, positions: Positions, groups: Mapping[str, Sequence[str]]) -> Status:
-    """Look once at these groups (name -> topics). Kafka is asked before the database, so that what a batch is just committing is not missed."""
+    """Look once at these groups (name -> topics).
+
+    Kafka is asked before the database, so that what a batch is just committing is not missed.
+    """
     found = await positions.read(database, groups)
     async with database.transaction() as transaction:
         depth, oldest_seconds = await outbox_queue.depth(transaction)
