@@ -121,7 +121,7 @@ class _FromNamedFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def load_settings(**overrides: object) -> Settings:
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  the model checks each
     """Read the settings. Raises WrongSettings with one line that names each variable that is missing or wrong."""
     try:
         return Settings(**overrides)
