@@ -19,6 +19,7 @@ from services.cli import (
     settings,
     status,
     topics,
+    trace,
     trigger,
     verify,
     worker,
@@ -47,6 +48,7 @@ app.command("worker", rich_help_panel=RUN)(worker.worker)
 app.command("trigger", rich_help_panel=RUN)(trigger.trigger)
 app.command("status", rich_help_panel=LOOK)(status.status)
 app.command("verify", rich_help_panel=LOOK)(verify.verify)
+app.command("trace", rich_help_panel=LOOK)(trace.trace)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=PUT_RIGHT)
 app.add_typer(positions.app, name="positions", rich_help_panel=PUT_RIGHT)
 app.command("after-restore", rich_help_panel=PUT_RIGHT)(restore.after_restore)

@@ -68,9 +68,7 @@ def _show(found: "Restoration", backup_taken_at: datetime | None) -> None:
     if found.records_lost_to_retention:
         say(f"LOST: {found.records_lost_to_retention} records that Kafka's retention has deleted since the backup")
     if found.only_readers_know:
-        say(
-            f"only readers of smb.events know {len(found.only_readers_know)} SMBs: create them again, or tell the readers"
-        )
+        say(f"only readers of smb.events know {len(found.only_readers_know)} SMBs: create them again, or tell them")
         for one in found.only_readers_know:
             say(f"  tenant {one.tenant_id} SMB {one.smb_id}")
     say("Start the workers now; `smb-crm status --wait-idle 600` tells when they have caught up.")
