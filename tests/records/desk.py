@@ -1,0 +1,142 @@
+"""The records handler acting on a database inside this process, and the engagement handler for what came before."""
+
+import itertools
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from services.engagement.handler import EngagementHandler
+from services.records.handler import RecordsHandler
+from services.records.profiles import NewCommunity, NewSmb
+from shared.runtime.batch import transact
+from shared.runtime.database import Database
+from shared.runtime.outcome import Outcome
+from shared.schemas.catalog import TYPES
+from shared.schemas.envelope import Input, decode
+from shared.schemas.identity import Place, SmbKey, event_key
+from shared.schemas.policy import Policy
+from shared.schemas.topics import Topics
+
+OFFSETS = itertools.count()
+
+
+class Told(NamedTuple):
+    """A stored outgoing message, as the record that a reader of the topic gets."""
+
+    headers: list[tuple[str, bytes]]
+    value: bytes
+    topic: str = "any"
+    partition: int = 0
+    offset: int = 0
+    timestamp: int = 0
+
+
+@dataclass
+class RecordsDesk:
+    """A tenant, and what can be done to its SMBs."""
+
+    database: Database
+    url: str
+    tenant_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    topics: Topics = field(default_factory=Topics)
+    engagement: EngagementHandler = field(default_factory=lambda: EngagementHandler(Policy.default(), 5000))
+
+    @property
+    def records(self) -> RecordsHandler:
+        return RecordsHandler(Policy.default(), self.engagement)
+
+    def smb(self, **fields: Any) -> NewSmb:  # noqa: ANN401  any field of the request
+        """A request with a name and whatever else is given."""
+        given: dict[str, Any] = {"tenant_id": self.tenant_id, "business_name": "Café Alma"} | fields
+        return NewSmb(**given)
+
+    async def create(self, *requests: NewSmb) -> Outcome:
+        """Create SMBs in one transaction."""
+        keys = [request.key for request in requests]
+        return await transact(
+            self.database,
+            self.topics,
+            keys,
+            lambda transaction, now: self.records.create_smbs(transaction, requests, now),
+        )
+
+    async def create_communities(self, *requests: NewCommunity) -> None:
+        """Create communities in one transaction."""
+        await transact(
+            self.database,
+            self.topics,
+            (),
+            lambda transaction, now: self.records.create_communities(transaction, requests, now),
+        )
+
+    async def apply(self, events: Sequence[Input]) -> Outcome:
+        """Apply events as the engagement worker does with one batch."""
+        keys = [event.smb for event in events if event.smb is not None]
+        return await transact(
+            self.database,
+            self.topics,
+            keys,
+            lambda transaction, now: self.engagement.handle(transaction, events, now),
+        )
+
+    async def wait_for_approval(self, smb: SmbKey, service: str) -> None:
+        """Put an approval that came before its SMB into the campaign worker's ledger."""
+        id_ = uuid.uuid4().hex
+        await self.fetch(
+            "INSERT INTO campaign_inputs (tenant_id, smb_id, sort, input_key, type, source, event_id, occurred_at,"
+            " received_at, topic, partition_number, partition_offset, outcome, service) VALUES ($1, $2, 'approval', $3,"
+            " 'ApprovalSubmitted', '/test', $4, now(), now(), 'approval.submitted', 0, $5, 'waiting', $6)",
+            *smb,
+            event_key("/test", id_),
+            id_,
+            next(OFFSETS),
+            service,
+        )
+
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.url)
+        try:
+            return await connection.fetch(statement, *arguments)
+        finally:
+            await connection.close()
+
+    async def row(self, smb: SmbKey) -> asyncpg.Record:
+        """The SMB as the view shows it."""
+        (row,) = await self.fetch("SELECT * FROM smb_overview WHERE (tenant_id, id) = ($1, $2)", *smb)
+        return row
+
+    async def told(self, smb: SmbKey) -> list[Told]:
+        """What was told about an SMB, in sequence."""
+        rows = await self.fetch(
+            "SELECT headers, value FROM outgoing_messages WHERE (tenant_id, smb_id) = ($1, $2) ORDER BY sequence", *smb
+        )
+        return [
+            Told([(name, value.encode()) for name, value in json.loads(row["headers"])], row["value"]) for row in rows
+        ]
+
+
+def event_of(type_: str, smb: SmbKey, time: datetime | None = None, **data: object) -> Input:
+    """A decoded event."""
+    id_, now = uuid.uuid4().hex, datetime.now(UTC)
+    model = TYPES[type_].model_validate({"smb_id": smb.smb_id, **data})
+    place = Place("any", 0, next(OFFSETS))
+    key = event_key("/test", id_)
+    return Input(type_, "/test", id_, time or now, smb, model, None, place, key, int(now.timestamp() * 1000))
+
+
+def clicks(smb: SmbKey, count: int, time: datetime | None = None) -> list[Input]:
+    """So many clicks, 3 points each."""
+    return [
+        event_of("EmailClicked", smb, time, message_id=f"m-{number}", url="https://example.test/")
+        for number in range(count)
+    ]
+
+
+def decoded(told: Told) -> Input:
+    """What a reader makes of a message."""
+    return decode(told, frozenset(TYPES), datetime.now(UTC))
