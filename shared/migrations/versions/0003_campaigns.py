@@ -26,6 +26,7 @@ CREATE TABLE campaigns (
     refreshed_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL,
     ended_at timestamptz,
+    number bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, smb_id) REFERENCES smbs (tenant_id, id),
     CHECK ((next_send IS NOT NULL) = (status = 'running')),
@@ -41,7 +42,8 @@ OPEN_CAMPAIGN = """
 CREATE UNIQUE INDEX campaigns_open ON campaigns (tenant_id, smb_id)
 WHERE status IN ('scheduled', 'running', 'paused')
 """
-HISTORY = "CREATE INDEX campaigns_history ON campaigns (tenant_id, smb_id, created_at)"
+# By number and not by moment: several runs may begin and end in one transaction, which has one moment.
+HISTORY = "CREATE UNIQUE INDEX campaigns_history ON campaigns (tenant_id, smb_id, number)"
 
 TRANSITIONS = """
 CREATE TABLE campaign_transitions (
@@ -81,11 +83,17 @@ CREATE TABLE campaign_inputs (
     partition_offset bigint NOT NULL,
     outcome text NOT NULL CHECK (outcome IN ('applied', 'refused', 'waiting')),
     service text,
+    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 16),
     PRIMARY KEY (tenant_id, smb_id, sort, input_key),
     CHECK (sort = 'approval' OR service IS NULL),
     CHECK (outcome <> 'waiting' OR (sort = 'approval' AND service IS NOT NULL))
 )
 """
+
+COMMENTS = (
+    "COMMENT ON COLUMN campaigns.number IS 'the runs of an SMB in the order in which they were opened'",
+    "COMMENT ON COLUMN campaign_inputs.fingerprint IS 'hash of type, time and data: tells copies that differ'",
+)
 
 GRANTS = (
     "GRANT SELECT, INSERT, UPDATE, DELETE ON campaigns, campaign_inputs TO smb_worker",
@@ -95,5 +103,5 @@ GRANTS = (
 
 def upgrade() -> None:
     """Create the campaign tables."""
-    for statement in (CAMPAIGNS, OPEN_CAMPAIGN, HISTORY, TRANSITIONS, LEDGER, *GRANTS):
+    for statement in (CAMPAIGNS, OPEN_CAMPAIGN, HISTORY, TRANSITIONS, LEDGER, *COMMENTS, *GRANTS):
         op.execute(statement)
