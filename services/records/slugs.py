@@ -1,5 +1,6 @@
 """Free slugs for many new SMBs or communities at once."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
@@ -14,29 +15,26 @@ FindTaken = Callable[[set[Named]], Awaitable[set[Named]]]
 
 
 async def free_slugs(stems: Sequence[Named], find_taken: FindTaken) -> list[str]:
-    """Give each (tenant, stem) the first slug that is free in its tenant, in order, none of them twice.
+    """Give each (tenant, stem) a slug that is free in its tenant: the lowest numbers, in order, none twice.
 
     `find_taken` tells which (tenant, slug) exist; the caller holds the lock on the tenants' names.
     """
     given: dict[int, str] = {}
+    waiting: dict[Named, deque[int]] = {}
+    for place, named in enumerate(stems):
+        waiting.setdefault(named, deque()).append(place)
     used: set[Named] = set()
     first, after = 1, 1 + FIRST_NUMBERS
-    while len(given) < len(stems):
+    while waiting:
         numbers = range(first, after)
-        waiting = [place for place in range(len(stems)) if place not in given]
-        candidates = {
-            (tenant_id, slug_candidate(stem, number))
-            for tenant_id, stem in {stems[place] for place in waiting}
-            for number in numbers
-        }
-        used |= await find_taken(candidates)
-        for place in waiting:
-            tenant_id, stem = stems[place]
-            slug = next(
-                (one for one in (slug_candidate(stem, n) for n in numbers) if (tenant_id, one) not in used), None
-            )
-            if slug is not None:
-                given[place] = slug
-                used.add((tenant_id, slug))
+        used |= await find_taken({(tenant_id, slug_candidate(stem, n)) for tenant_id, stem in waiting for n in numbers})
+        for (tenant_id, stem), places in waiting.items():
+            for slug in (slug_candidate(stem, number) for number in numbers):
+                if not places:
+                    break
+                if (tenant_id, slug) not in used:
+                    used.add((tenant_id, slug))
+                    given[places.popleft()] = slug
+        waiting = {named: places for named, places in waiting.items() if places}
         first, after = after, after + len(numbers) * GROWTH
     return [given[place] for place in range(len(stems))]
