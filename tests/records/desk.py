@@ -1,4 +1,4 @@
-"""The records handler acting on a database inside this process, and the engagement handler for what came before."""
+"""The records handler acting on a database inside this process, and the handlers for what came before an SMB."""
 
 import itertools
 import json
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from services.campaign.handler import CampaignHandler
 from services.engagement.handler import EngagementHandler
 from services.records.handler import RecordsHandler
 from services.records.profiles import NewCommunity, NewSmb
@@ -45,6 +46,7 @@ class RecordsDesk:
     tenant_id: uuid.UUID = field(default_factory=uuid.uuid4)
     topics: Topics = field(default_factory=Topics)
     engagement: EngagementHandler = field(default_factory=lambda: EngagementHandler(Policy.default(), 5000))
+    campaign: CampaignHandler = field(default_factory=lambda: CampaignHandler(Policy.default(), 5000))
 
     @property
     def records(self) -> RecordsHandler:
@@ -84,18 +86,14 @@ class RecordsDesk:
             lambda transaction, now: self.engagement.handle(transaction, events, now),
         )
 
-    async def wait_for_approval(self, smb: SmbKey, service: str) -> None:
-        """Put an approval that came before its SMB into the campaign worker's ledger."""
-        id_ = uuid.uuid4().hex
-        await self.fetch(
-            "INSERT INTO campaign_inputs (tenant_id, smb_id, sort, input_key, type, source, event_id, occurred_at,"
-            " received_at, topic, partition_number, partition_offset, outcome, service) VALUES ($1, $2, 'approval', $3,"
-            " 'ApprovalSubmitted', '/test', $4, now(), now(), 'approval.submitted', 0, $5, 'waiting', $6)",
-            *smb,
-            event_key("/test", id_),
-            id_,
-            next(OFFSETS),
-            service,
+    async def approve(self, approvals: Sequence[Input]) -> Outcome:
+        """Apply approvals as the campaign worker does with one batch."""
+        keys = [approval.smb for approval in approvals if approval.smb is not None]
+        return await transact(
+            self.database,
+            self.topics,
+            keys,
+            lambda transaction, now: self.campaign.handle(transaction, approvals, now),
         )
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
@@ -140,3 +138,8 @@ def clicks(smb: SmbKey, count: int, time: datetime | None = None) -> list[Input]
 def decoded(told: Told) -> Input:
     """What a reader makes of a message."""
     return decode(told, frozenset(TYPES), datetime.now(UTC))
+
+
+def approval(smb: SmbKey, service: str, time: datetime | None = None, **data: object) -> Input:
+    """A decoded approval of a service."""
+    return event_of("ApprovalSubmitted", smb, time, approval_id=uuid.uuid4().hex, service=service, **data)

@@ -11,7 +11,7 @@ from services.records.profiles import NewCommunity
 from shared.runtime.batch import transact
 from shared.schemas.announcements import SMBCreated
 from shared.schemas.identity import SmbKey
-from tests.records.desk import RecordsDesk, clicks, decoded, event_of
+from tests.records.desk import RecordsDesk, approval, clicks, decoded, event_of
 
 NOW = datetime.now(UTC)
 
@@ -71,11 +71,11 @@ async def test_what_came_before_the_smb_counts_at_once(desk: RecordsDesk) -> Non
     await desk.apply([
         *clicks(request.key, 4, clicked),
         event_of("ContentViewed", request.key, viewed, content_id="c-1"),
-        event_of("ApprovalSubmitted", request.key, approved, approval_id="a-1", service="Listing"),
+        approval(request.key, "Listing", approved),
         event_of("EmailOpened", request.key, NOW - timedelta(days=31), message_id="old"),
     ])  # fmt: skip
-    for service in ("Listing", "Website", "Chat", "Listing"):
-        await desk.wait_for_approval(request.key, service)
+    await desk.approve([approval(request.key, service) for service in ("Listing", "Website", "Chat")])
+    await desk.approve([approval(request.key, "Listing"), approval(request.key, "Photos", decision="rejected")])
     assert await desk.told(request.key) == []
 
     await desk.create(request)
@@ -210,6 +210,12 @@ async def test_500_smbs_are_created_at_once(desk: RecordsDesk) -> None:
         desk.tenant_id,
     )
     assert tuple(row) == (500, 500, 1500)
+
+
+async def test_many_smbs_of_one_name_are_created_at_once(desk: RecordsDesk) -> None:
+    await desk.create(*(desk.smb() for _ in range(2000)))
+    rows = await desk.fetch("SELECT slug FROM smbs WHERE tenant_id = $1", desk.tenant_id)
+    assert {row["slug"] for row in rows} == {"cafe-alma", *(f"cafe-alma-{number}" for number in range(2, 2001))}
 
 
 async def test_nothing_to_create_is_nothing(desk: RecordsDesk) -> None:

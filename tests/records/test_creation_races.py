@@ -1,15 +1,17 @@
 """Events for an unknown SMB while it is being created: whoever comes first, nothing is missed."""
 
 import asyncio
+import json
 import random
 import uuid
 from collections import Counter
 
 from services.records.profiles import NewSmb
+from shared.schemas.announcements import SMBCreated, SMBUpdated
 from shared.schemas.envelope import Input
 from shared.schemas.identity import SmbKey
 from tests.installation import Installation, Message, event
-from tests.records.desk import RecordsDesk, clicks, decoded, event_of
+from tests.records.desk import RecordsDesk, approval, clicks, decoded, event_of
 
 ROUNDS = 40
 
@@ -20,7 +22,7 @@ def batches_of(smb: SmbKey) -> list[list[Input]]:
         [event_of("EmailOpened", smb, message_id=f"o-{one}") for one in range(25)],
         [*clicks(smb, 10)],
         [event_of("ContentViewed", smb, content_id=f"c-{one}") for one in range(10)],
-        [event_of("ApprovalSubmitted", smb, approval_id=f"a-{one}", service="Listing") for one in range(5)],
+        approvals(smb),
     ]
 
 
@@ -43,6 +45,23 @@ async def test_events_that_race_with_the_creation_are_all_counted(desk: RecordsD
         orders[changes[0]["new_score"]] += 1
     # Creations came before, between and after the events: otherwise this has tested nothing.
     assert len(orders) > 1
+
+
+async def test_approvals_that_race_with_the_creation_are_all_pending(desk: RecordsDesk) -> None:
+    told_by: set[str] = set()
+    for number in range(ROUNDS):
+        request = desk.smb(business_name=f"Shop {number}", services_activated=("Website",))
+        acts = [desk.approve([approval(request.key, service)]) for service in ("Listing", "Website", "Chat")]
+        acts.insert(number % 4, desk.create(request))
+        await asyncio.gather(*acts)
+
+        pending = json.loads((await desk.row(request.key))["services_approved_pending"])
+        assert sorted(pending) == ["Chat", "Listing"]
+        told = [decoded(one) for one in await desk.told(request.key)]
+        assert [one.type for one in told] == ["SMBCreated"] + ["SMBUpdated"] * (len(told) - 1)
+        assert list(pending_after(told[-1])) == pending
+        told_by.add(told[-1].type)
+    assert told_by == {"SMBCreated", "SMBUpdated"}
 
 
 async def test_creations_of_one_name_that_race_all_get_slugs(desk: RecordsDesk) -> None:
@@ -90,6 +109,19 @@ async def test_a_worker_that_reads_events_while_smbs_are_created_misses_none(
             sequences.setdefault(one["subject"], []).append(int(one["sequence"]))
     assert len(sequences) == 300
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in sequences.values())
+
+
+def approvals(smb: SmbKey) -> list[Input]:
+    return [approval(smb, "Listing") for _ in range(5)]
+
+
+def pending_after(message: Input) -> tuple[str, ...]:
+    """The pending services that an announcement tells of."""
+    if isinstance(message.data, SMBCreated):
+        return message.data.services_approved_pending
+    assert isinstance(message.data, SMBUpdated)
+    assert message.data.changes.services_approved_pending
+    return message.data.changes.services_approved_pending.new
 
 
 def messages_about(smb: SmbKey) -> list[Message]:

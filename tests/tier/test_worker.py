@@ -12,9 +12,7 @@ import pytest
 from shared.runtime.batch import transact
 from shared.runtime.database import Transaction
 from shared.runtime.outcome import Announcement, Outcome
-from shared.runtime.positions import Positions
 from shared.schemas.identity import SmbKey, event_key
-from shared.schemas.topics import Service
 from tests.installation import Installation, Message, event, eventually, installed, trigger
 from tests.tier.desk import hint_of
 
@@ -44,21 +42,6 @@ async def strict(
         yield one
 
 
-async def quiet(installation: Installation, *services: Service) -> None:
-    """Wait until these services have read everything and everything is published."""
-    topics = installation.topics
-    groups = {topics.group(service): topics.inputs_of(service) for service in services}
-    groups |= {topics.shards_group(service): [topics.full_name("smb.job-shards")] for service in services}
-
-    async def nothing_under_way(positions: Positions) -> bool:
-        lag = sum(one.lag for one in await positions.read(installation.database, groups))
-        return not lag and not await installation.value("SELECT count(*) FROM outbox")
-
-    async with Positions(installation.settings) as positions:
-        for _ in range(2):  # a message can leave the outbox just after the lag was read
-            await eventually(lambda: nothing_under_way(positions), "the workers have read everything")
-
-
 async def tier_of(installation: Installation, smb: SmbKey) -> int:
     tier: int = await installation.value("SELECT engagement_tier FROM smbs WHERE id = $1", smb.smb_id)
     return tier
@@ -79,10 +62,8 @@ async def put_score(installation: Installation, smb: SmbKey, score: int) -> None
 
 async def evaluate(installation: Installation) -> None:
     """Send the nightly trigger and wait until its run is finished."""
-    message = trigger("EvaluateTierTransitions", id_=uuid.uuid4().hex)
-    await installation.publish([message])
-    await eventually(lambda: is_finished(installation, message), "the evaluation is finished")
-    await quiet(installation, "tier")
+    await installation.publish([trigger("EvaluateTierTransitions")])
+    await installation.idle()
 
 
 async def status_of(installation: Installation, message: Message) -> str | None:
@@ -111,7 +92,7 @@ async def test_events_carry_an_smb_into_a_better_tier(running: Installation) -> 
     (smb,) = await running.add_smbs(1)
     await running.publish([*approvals(smb, 5), *clicks(smb, 10)])
     await eventually(lambda: tier_changes_of(running, smb), "the tier has changed")
-    await quiet(running, "engagement", "tier")
+    await running.idle()
     told = await running.announcements(smb)
     assert [one["type"] for one in told][-1] == "SMBTierChanged"
     assert [int(one["sequence"]) for one in told] == list(range(1, len(told) + 1))
@@ -125,9 +106,9 @@ async def test_a_crossing_without_an_announcement_follows_at_night(running: Inst
     # 25 + 9 + 5 = 39 points, then two opens more.
     await running.publish([*approvals(smb, 5), *clicks(smb, 3)])
     await running.publish([event("CallbackReceived", smb, call_id="c-1")])
-    await quiet(running, "engagement", "tier")
+    await running.idle()
     await running.publish([event("EmailOpened", smb, message_id=f"o-{one}") for one in range(2)])
-    await quiet(running, "engagement", "tier")
+    await running.idle()
     assert await running.value("SELECT engagement_score FROM smb_heads WHERE smb_id = $1", smb.smb_id) == 41
     assert await tier_of(running, smb) == 4
 
@@ -168,7 +149,7 @@ async def test_a_hint_delivered_twice_is_told_once(running: Installation) -> Non
     (record,) = [one for one in await running.read_topic("smb.events") if one.key == str(smb.smb_id).encode()][:1]
     copy = Message("smb.events", record.value, record.key, record.headers)
     await running.publish([copy, copy])
-    await quiet(running, "tier")
+    await running.idle()
     assert await tier_changes_of(running, smb) == 1
     assert len(await running.announcements(smb, "SMBTierChanged")) == 1
 
@@ -178,7 +159,7 @@ async def test_a_deleted_smb_keeps_its_tier_and_tells_nothing(running: Installat
     await running.fetch("UPDATE smbs SET deleted_at = now() WHERE id = $1", smb.smb_id)
     await put_score(running, smb, 90)
     await hint(running, smb)
-    await quiet(running, "tier")
+    await running.idle()
     await evaluate(running)
     assert await tier_of(running, smb) == 4
     assert await running.announcements(smb, "SMBTierChanged") == []
@@ -206,12 +187,16 @@ async def test_an_evaluation_begins_when_its_days_recalculation_ends(running: In
     await eventually(lambda: is_finished(running, passing), "the evaluation of another day is finished")
     assert await status_of(running, waiting) == "waiting"
 
+    # The look that starts it survives the loss of its connections.
+    await running.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'smb-crm tier'"
+    )
     await put_score(running, smb, 55)
     await running.fetch(
         "UPDATE job_runs SET status = 'finished', finished_at = now(), shards_done = 1 WHERE run_id = $1", recalculation
     )
     await eventually(lambda: is_finished(running, waiting), "the evaluation that waited is finished")
-    await quiet(running, "tier")
+    await running.idle()
     assert await tier_of(running, smb) == 3
     for message in (waiting, passing):
         shards = await running.fetch(
@@ -219,22 +204,6 @@ async def test_an_evaluation_begins_when_its_days_recalculation_ends(running: In
             str(run_of(message)),
         )
         assert [row["times"] for row in shards] == [1]
-
-
-async def test_both_tier_workers_end_cleanly_while_an_evaluation_waits(running: Installation) -> None:
-    await running.fetch(
-        "INSERT INTO job_runs (run_id, name, trigger_source, trigger_id, partition_number, partition_offset,"
-        " scheduled_for, status, received_at, progressed_at, shards_total) VALUES (gen_random_uuid(),"
-        " 'RecalculateEngagementScores', '/test', 'stays', 0, 0, $1, 'running', now(), now(), 1)",
-        NOW - timedelta(days=9),
-    )
-    waiting = trigger("EvaluateTierTransitions", scheduled_for=NOW - timedelta(days=9))
-    await running.publish([waiting])
-    await eventually(lambda: status_of(running, waiting), "the evaluation is registered")
-    workers = [worker for worker in running.workers if worker.name == "tier"]
-    assert [worker.terminate() for worker in workers] == [0, 0]
-    assert not any("did not end in time" in worker.logged() for worker in workers)
-    assert await status_of(running, waiting) == "waiting"
 
 
 async def test_a_policy_file_can_hold_downgrades_back(strict: Installation) -> None:
@@ -253,8 +222,24 @@ async def test_a_policy_file_can_hold_downgrades_back(strict: Installation) -> N
             days,
         )
     await hint(strict, *smbs)
-    await quiet(strict, "tier")
+    await strict.idle()
     assert [await tier_of(strict, smb) for smb in smbs] == [1, 2, 2, 4]
+
+
+async def test_both_tier_workers_end_cleanly_while_an_evaluation_waits(running: Installation) -> None:
+    await running.fetch(
+        "INSERT INTO job_runs (run_id, name, trigger_source, trigger_id, partition_number, partition_offset,"
+        " scheduled_for, status, received_at, progressed_at, shards_total) VALUES (gen_random_uuid(),"
+        " 'RecalculateEngagementScores', '/test', 'stays', 0, 0, $1, 'running', now(), now(), 1)",
+        NOW - timedelta(days=9),
+    )
+    waiting = trigger("EvaluateTierTransitions", scheduled_for=NOW - timedelta(days=9))
+    await running.publish([waiting])
+    await eventually(lambda: status_of(running, waiting), "the evaluation is registered")
+    workers = [worker for worker in running.workers if worker.name == "tier"]
+    assert [worker.terminate() for worker in workers] == [0, 0]
+    assert not any("did not end in time" in worker.logged() for worker in workers)
+    assert await status_of(running, waiting) == "waiting"
 
 
 async def tier_changes_of(installation: Installation, smb: SmbKey) -> int:
