@@ -70,8 +70,9 @@ def describe(
 ) -> None:
     """Engagement scores, tiers and 90-day campaigns out of events.
 
-    Everything is set by environment variables (see `smb-crm settings`). Exit codes: 0 done, 1 failed (one line on
-    standard error says why and what to do), 2 wrong usage.
+    Everything is set by environment variables: see `smb-crm settings`.
+
+    Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong usage.
     """
 
 
@@ -80,7 +81,7 @@ def main() -> None:
     # The libraries' own complaints would come before our one line; a worker sets up its logs by itself.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        app()
+        app(prog_name="smb-crm")
     except Exception as error:
         line = explain(error)
         if line is None:

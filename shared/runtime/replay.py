@@ -49,10 +49,16 @@ async def replay(settings: Settings, database: Database, ids: Sequence[int], rep
 
 async def _send(producer: AIOKafkaProducer, letter: RowMapping) -> "asyncio.Future[object]":
     """Send one letter to the partition that it came from, where that still exists: an SMB's events stay together."""
+    topic, key, value = letter["topic"], letter["key"], letter["value"]
     headers = [(name, dead_letters.from_base64(value)) for name, value in letter["headers"]]
-    partitions = await producer.partitions_for(letter["topic"])
+    partitions = await producer.partitions_for(topic)
     partition = letter["partition_number"] if letter["partition_number"] in partitions else None
-    sent: asyncio.Future[object] = await producer.send(
-        letter["topic"], letter["value"], key=letter["key"], headers=headers, partition=partition
-    )
+    sent: asyncio.Future[object]
+    if key is None and value is None:
+        # aiokafka sends no record without key and value; other producers do, and a batch of our own takes it.
+        batch = producer.create_batch()
+        batch.append(key=None, value=None, timestamp=None, headers=headers)
+        sent = await producer.send_batch(batch, topic, partition=min(partitions) if partition is None else partition)
+    else:
+        sent = await producer.send(topic, value, key=key, headers=headers, partition=partition)
     return sent
