@@ -107,6 +107,18 @@ def last_seen(rows: Iterable[EventRow]) -> dict[SmbKey, LastSeen]:
     return {smb: LastSeen(*moments) for smb, moments in latest.items()}
 
 
+def stands_at(row: EventRow, other: Any) -> bool:  # noqa: ANN401  a database row
+    """Tell whether two records of one identity are the same record of Kafka, delivered again.
+
+    The kind stands for the topic: each type has its own, and an approval's decision can't change in place.
+    """
+    return (row.partition_number, row.partition_offset, row.kind) == (
+        other.partition_number,
+        other.partition_offset,
+        other.kind,
+    )
+
+
 def says_the_same(one: EventRow, other: object) -> bool:
     """Tell whether two records of one identity report the same; `other` has the columns of a row.
 

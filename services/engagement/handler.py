@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.engagement import rules, store
-from services.engagement.events import EVENT_TYPES, as_row, last_seen, says_the_same
+from services.engagement.events import EVENT_TYPES, as_row, last_seen, says_the_same, stands_at
 from services.engagement.store import EventRow, LastSeen, ToAnnounce
 from shared.runtime import jobs
 from shared.runtime.database import Transaction
@@ -95,8 +95,8 @@ class EngagementHandler:
         new = []
         for row in rows:
             found = stored[row[:3]]
-            here = (found.partition_number, found.partition_offset) == (row.partition_number, row.partition_offset)
-            if here and found.received_at == now and found.kind == row.kind:
+            here = stands_at(row, found)
+            if here and found.received_at == now:
                 new.append(row)
                 continue
             outcome.repeated += 1

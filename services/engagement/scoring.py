@@ -23,7 +23,11 @@ def parameters(scoring: Scoring, as_of: date) -> dict[str, Any]:
 
 
 def aggregates(scoring: Scoring) -> str:
-    """Columns reach, response, content, approval in billionths, over rows (kind, occurred_at) before `until`."""
+    """Columns reach, response, content, approval in billionths, over rows (kind, occurred_at).
+
+    The dates stand here and in no WHERE beside (tenant, SMB): the planner would take them for a reason to skip
+    through the scoring index kind by kind, find that dear, and read the table instead.
+    """
     return ",\n".join(
         (*(_windowed(scoring, group) for group in GROUPS), _capped_approval(scoring, approval_sum(scoring)))
     )
@@ -42,7 +46,7 @@ def approval_sum(scoring: Scoring) -> str:
         " (:as_of - CAST(occurred_at AT TIME ZONE 'UTC' AS date))"
         f" / CAST({scoring.approval.half_life_days} AS float8))"
     )
-    return f"coalesce(sum({per_approval}) FILTER (WHERE kind = '{APPROVED}'), 0)"
+    return f"coalesce(sum({per_approval}) FILTER (WHERE kind = '{APPROVED}' AND occurred_at < :until), 0)"
 
 
 def _capped_approval(scoring: Scoring, points: str) -> str:
@@ -52,36 +56,37 @@ def _capped_approval(scoring: Scoring, points: str) -> str:
 def _windowed(scoring: Scoring, group: str) -> str:
     cases = " ".join(f"WHEN '{kind}' THEN {_weight(scoring, kind)}" for kind in GROUPS[group])
     cap = hundredths(getattr(scoring.caps, group))
+    inside = "FILTER (WHERE occurred_at >= :since AND occurred_at < :until)"
     return (
-        f"least({cap}, coalesce(sum(CASE kind {cases} END) FILTER (WHERE occurred_at >= :since), 0))"
+        f"least({cap}, coalesce(sum(CASE kind {cases} END) {inside}, 0))"
         f" * CAST({BILLIONTHS_IN_A_HUNDREDTH} AS bigint) AS {group}"
     )
 
 
-def per_smb(scoring: Scoring) -> str:
-    """A query over `touched` (tenant_id, smb_id) that gives each SMB's four columns and reads a bounded number of rows.
+def per_smb(scoring: Scoring, carried: str) -> str:
+    """A query over `probed` that gives each SMB's four columns and reads a bounded number of rows.
 
     Each SMB is probed with a limit; for those above it, each kind is looked up by the index, newest approvals first.
+    `carried` are columns of `touched` that come along: joined again later, thousands would meet thousands.
     """
     return f"""
-        SELECT tenant_id, smb_id, reach, response, content, approval FROM probed WHERE events <= {ORDINARY_EVENTS}
+        SELECT {carried}, reach, response, content, approval FROM probed WHERE events <= {ORDINARY_EVENTS}
         UNION ALL
-        SELECT probed.tenant_id, probed.smb_id, hot.reach, hot.response, hot.content, hot.approval
+        SELECT {carried}, hot.reach, hot.response, hot.content, hot.approval
         FROM probed CROSS JOIN LATERAL ({_hot(scoring)}) AS hot
         WHERE probed.events > {ORDINARY_EVENTS}
     """
 
 
 def probe(scoring: Scoring) -> str:
-    """The query behind `probed`: the columns of SMBs whose events all fit, and how many events were seen."""
+    """The query behind `probed`: the columns of `touched`, the four of SMBs whose events all fit, and how many those are."""
     return f"""
-        SELECT touched.tenant_id, touched.smb_id, few.*
+        SELECT touched.*, few.*
         FROM touched CROSS JOIN LATERAL (
             SELECT count(*) AS events, {aggregates(scoring)}
             FROM (
                 SELECT event.kind, event.occurred_at FROM engagement_events AS event
                 WHERE event.tenant_id = touched.tenant_id AND event.smb_id = touched.smb_id
-                    AND event.occurred_at < :until
                 LIMIT {ORDINARY_EVENTS + 1}
             ) AS event
         ) AS few

@@ -113,6 +113,7 @@ _LAST_SEEN = """,
             last_email_click = greatest(head.last_email_click, scored.email_click),
             last_content_view = greatest(head.last_content_view, scored.content_view),
             last_approval = greatest(head.last_approval, scored.approved)"""
+_CARRIED = "tenant_id, smb_id, email_open, email_click, content_view, approved"
 _TOUCHED = """
     touched AS (
         SELECT * FROM unnest(
@@ -129,9 +130,7 @@ def _score_touched(scoring: Scoring) -> TextClause:
     return text(
         f"""
         WITH {_TOUCHED}, probed AS MATERIALIZED ({score_sql.probe(scoring)}), scored AS (
-            SELECT each.*, {score_sql.total()} AS score, touched.email_open, touched.email_click,
-                touched.content_view, touched.approved
-            FROM ({score_sql.per_smb(scoring)}) AS each JOIN touched USING (tenant_id, smb_id)
+            SELECT each.*, {score_sql.total()} AS score FROM ({score_sql.per_smb(scoring, _CARRIED)}) AS each
         ), {_SAVE.format(last_seen=_LAST_SEEN, changed="")}
         """,
     )
@@ -148,7 +147,7 @@ def _score_range(scoring: Scoring) -> TextClause:
             SELECT tenant_id, smb_id, {score_sql.aggregates(scoring)}
             FROM engagement_events
             WHERE (tenant_id, smb_id) >= (:first_tenant_id, :first_smb_id)
-                AND (tenant_id, smb_id) <= (:last_tenant_id, :last_smb_id) AND occurred_at < :until
+                AND (tenant_id, smb_id) <= (:last_tenant_id, :last_smb_id)
             GROUP BY tenant_id, smb_id
         ), scored AS (
             SELECT each.*, {score_sql.total()} AS score

@@ -20,6 +20,10 @@ TRANSACTION = timedelta(seconds=60)
 # The client gives up on a statement a little later, for a server that answers nothing at all.
 COMMAND = timedelta(seconds=75)
 
+# Statements take their SMBs as arrays, of which the planner knows nothing good: planned for a handful, they go by the
+# index, which is right for thousands too; planned anew for each array, they would read whole tables now and then.
+SESSION = {"plan_cache_mode": "force_generic_plan", "random_page_cost": "1.1"}
+
 _LIMITS = {
     "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
     "statement_timeout": TRANSACTION,
@@ -68,7 +72,7 @@ class Database:
                 url,
                 timeout=CONNECT.total_seconds(),
                 command_timeout=COMMAND.total_seconds(),
-                server_settings={"role": role, "jit": "off", "timezone": "UTC", "application_name": name},
+                server_settings={"role": role, "jit": "off", "timezone": "UTC", "application_name": name, **SESSION},
             )
             await connection.execute(TIMEOUTS)
             return connection

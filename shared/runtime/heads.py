@@ -4,7 +4,7 @@ One lock order for all: heads first, ordered by (tenant, SMB), before any other 
 and shards can't deadlock, lose an update, or race with a creation or an erasure.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,18 +78,21 @@ class Locked:
 async def lock(connection: AsyncConnection, keys: Collection[SmbKey]) -> Locked:
     """Lock the heads of `keys` in order, inserting those that are missing; wait for whoever holds them.
 
-    A head can vanish while this waits for it (the cleanup removes it): then it is inserted and locked again.
+    The first act of its transaction: where a head is missing it begins the transaction anew, because the missing ones
+    must be inserted before any other is held. Also a head that vanished while this waited for it (the cleanup removes
+    heads) is inserted then.
     """
-    ordered = sorted(set(keys))
+    ordered = in_order(set(keys))
     if not ordered:
         return await _at((), frozenset(), None, connection)
     parameters = as_arrays(ordered)
     while True:
-        await connection.execute(INSERT_MISSING, parameters)
         found, last_now, tenant_ids, smb_ids = (await connection.execute(LOCK, parameters)).one()
         if found == len(ordered):
             erased = frozenset(map(SmbKey, tenant_ids or (), smb_ids or ()))
             return await _at(ordered, erased, last_now, connection)
+        await connection.rollback()
+        await connection.execute(INSERT_MISSING, parameters)
 
 
 async def lock_range(connection: AsyncConnection, first: SmbKey, last: SmbKey) -> Locked:
@@ -111,10 +114,15 @@ async def number(connection: AsyncConnection, counts: dict[SmbKey, int], now: da
 
     The heads are held by this transaction, so numbers are gapless and in the order of commits.
     """
-    ordered = sorted(counts)
+    ordered = in_order(counts)
     parameters = as_arrays(ordered) | {"announcements": [counts[key] for key in ordered], "now": now}
     rows = (await connection.execute(NUMBER, parameters)).all()
     return {SmbKey(tenant_id, smb_id): before for tenant_id, smb_id, before in rows}
+
+
+def in_order(keys: Iterable[SmbKey]) -> list[SmbKey]:
+    """Sort as PostgreSQL sorts uuids; integers compare ten times as fast as UUID objects."""
+    return sorted(keys, key=lambda key: (key.tenant_id.int, key.smb_id.int))
 
 
 def as_arrays(keys: Sequence[SmbKey]) -> dict[str, Any]:
