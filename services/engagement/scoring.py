@@ -79,7 +79,7 @@ def per_smb(scoring: Scoring, carried: str) -> str:
 
 
 def probe(scoring: Scoring) -> str:
-    """The query behind `probed`: the columns of `touched`, the four of SMBs whose events all fit, and how many those are."""
+    """The query behind `probed`: the columns of `touched`, the four of SMBs whose events all fit, and their number."""
     return f"""
         SELECT touched.*, few.*
         FROM touched CROSS JOIN LATERAL (

@@ -76,6 +76,8 @@ class Relay:
         pulse = asyncio.create_task(self._pulse(connection))
         try:
             while not pulse.done():
+                if self._line.shutting_down.is_set():
+                    raise Stopping  # what is left in the outbox is the next leader's
                 self._woken.clear()
                 if not await self._publish_oldest(producer):
                     await self._rest(POLL_SECONDS)

@@ -29,7 +29,7 @@ from shared.runtime.settings import Settings
 from shared.runtime.subscriber import create_broker
 from shared.runtime.watch import Watch
 from shared.schemas.policy import Policy, PolicyError, load_policy
-from shared.schemas.topics import Service, Topics
+from shared.schemas.topics import TOPICS, Service, Topics
 
 # Collect garbage rarely: a batch makes tens of thousands of objects that die together.
 GARBAGE_THRESHOLD = 100_000
@@ -151,7 +151,7 @@ class Worker:
         admin = AIOKafkaAdminClient(**client_options(self.settings))
         await admin.start()
         try:
-            missing = {topic for topics in self._groups.values() for topic in topics} - set(await admin.list_topics())
+            missing = {self.topics.full_name(topic) for topic in TOPICS} - set(await admin.list_topics())
         finally:
             await admin.close()
         if missing:
