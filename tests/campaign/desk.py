@@ -11,8 +11,10 @@ import asyncpg
 
 from services.campaign.decisions import AS_STORED, Becoming, refresh_for
 from services.campaign.handler import CampaignHandler
+from services.campaign.verification import differences
 from shared.runtime.batch import transact
 from shared.runtime.database import Database, Transaction
+from shared.runtime.differences import Difference
 from shared.runtime.outcome import Outcome
 from shared.schemas.announcements import SMBCampaignChanged, SMBUpdated
 from shared.schemas.catalog import CAMPAIGN_COMMANDS
@@ -133,6 +135,11 @@ class CampaignDesk:
         """The approved services that nobody has activated."""
         pending: list[str] = json.loads((await self.smb(smb))["services_approved_pending"])
         return pending
+
+    async def differences(self, *smbs: SmbKey) -> list[Difference]:
+        """What `verify` says about these SMBs."""
+        async with self.database.transaction() as transaction:
+            return await differences(transaction, sorted(smbs), Policy.default())
 
     async def ledger(self, smb: SmbKey) -> list[tuple[str, str, str | None]]:
         """Type, outcome and service of each input, in the order of arrival."""

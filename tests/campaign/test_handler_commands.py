@@ -59,6 +59,7 @@ async def test_several_commands_of_one_batch_are_applied_in_the_order_of_arrival
     assert [run["ended_at"] is None for run in await desk.runs(smb)] == [False, False, True]
     assert await desk.standing(smb) == ("scheduled", None, None)
     assert await desk.standing(other) == ("paused", 1, None)
+    assert await desk.differences(smb, other) == []
 
 
 async def test_the_newest_run_is_known_also_when_two_began_and_ended_at_one_moment(desk: CampaignDesk) -> None:
@@ -68,6 +69,7 @@ async def test_the_newest_run_is_known_also_when_two_began_and_ended_at_one_mome
     first, second = await desk.runs(smb)
     assert (first["day"], second["day"]) == (1, None)
     assert await desk.standing(smb) == ("cancelled", None, None)
+    assert await desk.differences(smb) == []
     await desk.apply(command("start", smb), now=NOW + ONE_DAY)
     assert await desk.standing(smb) == ("running", 1, NEXT_SEND + ONE_DAY)
 
@@ -201,6 +203,7 @@ async def test_a_command_first_brings_the_run_up_to_now(desk: CampaignDesk) -> N
     assert (late.refused, moves(late)) == (1, [("running", "completed")])
     assert [step[:2] for step in (await desk.history(smb))[-2:]] == [("complete", "applied"), ("pause", "refused")]
     assert await desk.standing(smb) == ("completed", 90, None)
+    assert await desk.differences(smb) == []
 
 
 def elsewhere(message: Input) -> Input:
