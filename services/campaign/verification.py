@@ -24,13 +24,13 @@ SMBS = text(
     JOIN smbs AS smb ON smb.tenant_id = wanted.tenant_id AND smb.id = wanted.smb_id
     """,
 )
-# Oldest first; an open run is the newest, whatever the clocks said.
+# Oldest first.
 CAMPAIGNS = text(
     """
     SELECT campaign.*
     FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
     JOIN campaigns AS campaign ON campaign.tenant_id = wanted.tenant_id AND campaign.smb_id = wanted.smb_id
-    ORDER BY campaign.ended_at IS NULL, campaign.created_at, campaign.ended_at
+    ORDER BY campaign.number
     """,
 )
 
