@@ -54,14 +54,10 @@ def trigger(
     """
     from shared.runtime.settings import load_settings
     from shared.schemas.envelope import AHEAD_MAX
-    from shared.schemas.schedules import scheduled_for as due
 
-    settings = load_settings()
-    now = datetime.now(UTC)
-    if scheduled_for is not None and scheduled_for > now + AHEAD_MAX:
+    if scheduled_for is not None and scheduled_for > datetime.now(UTC) + AHEAD_MAX:
         raise typer.BadParameter("is more than 5 minutes ahead: the workers would refuse it")
-    when = scheduled_for or due(name.value, settings.job_name, now)
-    published = run(_publish(settings, name.value, settings.job_name or f"by-hand-{uuid4()}", when, now))
+    published = run(publish(load_settings(), name, scheduled_for))
     if as_json:
         say_json(published._asdict())
         return
@@ -69,16 +65,20 @@ def trigger(
     say(f"id {published.id} ({published.topic}, partition {published.partition}, offset {published.offset})")
 
 
-async def _publish(settings: "Settings", name: str, id_: str, scheduled_for: datetime, now: datetime) -> Published:
-    """Send the trigger and wait for the acknowledgement."""
+async def publish(settings: "Settings", name: TriggerName, scheduled_for: datetime | None = None) -> Published:
+    """Send one trigger and wait for the acknowledgement; without a time it is for when its schedule was last due."""
     from aiokafka import AIOKafkaProducer
 
     from shared.runtime.kafka import producer_options
     from shared.schemas.catalog import SCHEDULE_TRIGGERS
     from shared.schemas.encoding import encode
+    from shared.schemas.schedules import scheduled_for as due
     from shared.schemas.topics import SCHEDULE_TOPIC, Topics
 
-    data = SCHEDULE_TRIGGERS[name].model_validate({"scheduled_for": scheduled_for.astimezone(UTC)})
+    now = datetime.now(UTC)
+    id_ = settings.job_name or f"by-hand-{uuid4()}"
+    when = scheduled_for or due(name, settings.job_name, now)
+    data = SCHEDULE_TRIGGERS[name].model_validate({"scheduled_for": when.astimezone(UTC)})
     message = encode(data, id=id_, time=now)
     topic = Topics(settings.topic_prefix).full_name(SCHEDULE_TOPIC)
     producer = AIOKafkaProducer(**producer_options(settings))
@@ -87,4 +87,4 @@ async def _publish(settings: "Settings", name: str, id_: str, scheduled_for: dat
         placed = await producer.send_and_wait(topic, message.value, key=name.encode(), headers=message.headers)
     finally:
         await producer.stop()
-    return Published(name, id_, scheduled_for, topic, placed.partition, placed.offset)
+    return Published(name.value, id_, when, topic, placed.partition, placed.offset)
