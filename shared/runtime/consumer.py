@@ -53,6 +53,9 @@ class Consumer:
                 self.line.stop(lines.DATABASE_WENT_BACK, str(error))
             except (LineStopped, Stopping):
                 pass  # nothing of what is left was acknowledged: it is delivered again
+            except Exception as error:  # noqa: BLE001  an error that left would let FastStream go on past this batch
+                logger().error("unexpected error around a batch", error=one_line(error), exc_info=error)
+                self.line.stop(lines.UNEXPECTED, f"an error that nobody expected, see the log: {one_line(error)}")
             finally:
                 self.working_since = None
         if self.line.stopped_because is not None:

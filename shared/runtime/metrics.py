@@ -9,7 +9,11 @@ _LONG_SECONDS = (*_SECONDS, 300, 1800, 7200)
 _RECORDS = (1, 5, 10, 50, 100, 500, 1000, 2000, 5000)
 
 CONSUMED = Counter("smb_consumed_records", "Records taken from Kafka, of every kind and fate.", ["service", "topic"])
-APPLIED = Counter("smb_applied_inputs", "Inputs that changed the state, once each.", ["service"])
+APPLIED = Counter(
+    "smb_applied_inputs",
+    "Inputs that were settled by applying them, once each; tier counts what it looked at.",
+    ["service"],
+)
 REPEATED = Counter(
     "smb_repeated_inputs",
     "Inputs whose identity was applied before; body says whether the copy is the same or differs.",

@@ -1,8 +1,6 @@
 """Every ten seconds: compare rows, committed offsets and the log's ends, and refresh what Grafana reads."""
 
-import asyncio
 from collections import Counter
-from contextlib import suppress
 
 from sqlalchemy import text
 
@@ -39,17 +37,16 @@ class Watch:
     async def run(self) -> None:
         """Look every ten seconds until the shutdown; trouble is logged and the next look starts afresh."""
         while not self._line.shutting_down.is_set():
-            with suppress(asyncio.CancelledError):
-                try:
-                    async with Positions(self._settings) as positions:
-                        while not self._line.shutting_down.is_set():
-                            await self.look(positions)
-                            await self._line.pause(EVERY_SECONDS)
-                except DatabaseWentBack as error:
-                    self._line.stop(lines.DATABASE_WENT_BACK, str(error))
-                except Exception as error:  # noqa: BLE001  watching must not end the work; the next look tries again
-                    metrics.RETRIES.labels("watch", cause_of(error)).inc()
-                    logger().warning("watch starts afresh", error=one_line(error))
+            try:
+                async with Positions(self._settings) as positions:
+                    while not self._line.shutting_down.is_set():
+                        await self.look(positions)
+                        await self._line.pause(EVERY_SECONDS)
+            except DatabaseWentBack as error:
+                self._line.stop(lines.DATABASE_WENT_BACK, str(error))
+            except Exception as error:  # noqa: BLE001  watching must not end the work; the next look tries again
+                metrics.RETRIES.labels("watch", cause_of(error)).inc()
+                logger().warning("watch starts afresh", error=one_line(error))
             await self._line.pause(EVERY_SECONDS)
 
     async def look(self, positions: Positions) -> None:
