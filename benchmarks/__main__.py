@@ -1,0 +1,98 @@
+"""`python -m benchmarks`: run benchmarks and print the table."""
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from rich.console import Console
+
+from benchmarks import footprint, latency, recalculation, throughput
+from benchmarks.processes import BenchmarkFailed
+from benchmarks.sizes import DEFAULT, FULL, TRIAL, Sizes
+from benchmarks.stage import Stage, server_settings, servers, stage
+from benchmarks.table import Row, table
+from deploy.local import LocalStackError, Stack
+
+Benchmark = Callable[[Stage], Awaitable[list[Row]]]
+
+BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
+    "throughput": (throughput.run, "events per second, beside bare inserts and beside a plain ORM worker"),
+    "hot": (throughput.run_hot, "the same with one SMB that has a very long window and a fifth of the traffic"),
+    "history": (throughput.run_history, "the same with ten times the history"),
+    "latency": (latency.run, "from an event to its announcement, beside a plain echo"),
+    "recalculation": (recalculation.run, "all scores anew, beside a bare UPDATE of the wide rows"),
+    "footprint": (footprint.run, "memory of a worker and seconds until it is ready"),
+}
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Parse the arguments, run, print. Returns the exit code: 0 also when a goal is not met."""
+    given = parse()
+    console = Console()
+    if given.list:
+        for name, (_, meaning) in BENCHMARKS.items():
+            console.print(f"{name:14} {meaning}")
+        return 0
+    sizes = FULL if given.full else TRIAL if given.trial else DEFAULT
+    names = given.only or list(BENCHMARKS)
+    # Topics that were just made have no leader for a moment; the client tries again and tells of it loudly.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # Ended from outside, as by Ctrl-C: servers and workers are ended on the way out.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    try:
+        with servers(sizes, console.print) as stack:
+            rows, described, seconds = asyncio.run(run(stack, sizes, names, console))
+    except KeyboardInterrupt:
+        console.print("stopped: servers and workers are ended, nothing is kept")
+        return INTERRUPTED
+    except (BenchmarkFailed, LocalStackError, asyncpg.PostgresError, KafkaError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        sys.stderr.write(f"benchmarks: {first}\n")
+        return 1
+    console.print(table(rows, f"Medians of {sizes.rounds} rounds, {sizes.name} sizes, {seconds:.0f} s"))
+    console.print(described, style="dim")
+    if given.json:
+        document = {"sizes": sizes.name, "seconds": seconds, "servers": described, "rows": [r.as_json() for r in rows]}
+        given.json.write_text(json.dumps(document, indent=2) + "\n")
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    """What is to be done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure, beside a floor and a plain worker."
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--full", action="store_true", help="full sizes: about an hour")
+    size.add_argument("--trial", action="store_true", help="tiny sizes: shows that it runs, the figures mean nothing")
+    parser.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME", help="run this one (repeatable)")
+    parser.add_argument("--list", action="store_true", help="list the benchmarks")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all rounds to a file as well")
+    return parser.parse_args()
+
+
+async def run(stack: Stack, sizes: Sizes, names: Sequence[str], console: Console) -> tuple[list[Row], str, float]:
+    """Run these benchmarks one after another."""
+    began = perf_counter()
+    described = await server_settings(stack)
+    console.print(described)
+    rows: list[Row] = []
+    async with stage(stack, sizes, console.print) as one_stage:
+        for name in names:
+            benchmark, meaning = BENCHMARKS[name]
+            console.rule(f"{name}: {meaning}", align="left")
+            rows += await benchmark(one_stage)
+    return rows, described, perf_counter() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""How much each benchmark does: five minutes by default, the full sizes, and a trial that only shows that it runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Counts of one run. Every measurement is repeated `rounds` times, in turn with what it is compared with."""
+
+    name: str
+    rounds: int
+    smbs: int
+    history_events: int
+    # The history of the database that is compared with one of `history_events`.
+    long_history_events: int
+    # Events of the one hot SMB, all within its window.
+    hot_smb_events: int
+    # Events that two workers read in one round; one worker reads half of them.
+    round_events: int
+    # Events for the plain worker, which is two orders of magnitude slower.
+    plain_events: int
+    latency_seconds: int
+    recalculated_smbs: int
+    footprint_events: int
+    # What the data folder may grow to.
+    disk_gigabytes: int
+
+
+DEFAULT = Sizes(
+    name="default",
+    rounds=3,
+    smbs=50_000,
+    history_events=750_000,
+    long_history_events=7_500_000,
+    hot_smb_events=200_000,
+    round_events=60_000,
+    plain_events=800,
+    latency_seconds=5,
+    recalculated_smbs=100_000,
+    footprint_events=50_000,
+    disk_gigabytes=12,
+)
+FULL = Sizes(
+    name="full",
+    rounds=5,
+    smbs=200_000,
+    history_events=3_000_000,
+    long_history_events=30_000_000,
+    hot_smb_events=1_000_000,
+    round_events=300_000,
+    plain_events=3_000,
+    latency_seconds=30,
+    recalculated_smbs=1_000_000,
+    footprint_events=50_000,
+    disk_gigabytes=60,
+)
+TRIAL = Sizes(
+    name="trial",
+    rounds=1,
+    smbs=2_000,
+    history_events=20_000,
+    long_history_events=40_000,
+    hot_smb_events=5_000,
+    round_events=30_000,
+    plain_events=100,
+    latency_seconds=2,
+    recalculated_smbs=5_000,
+    footprint_events=10_000,
+    disk_gigabytes=3,
+)
+EVENTS_PER_RECALCULATED_SMB = 20

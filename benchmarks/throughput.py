@@ -1,0 +1,164 @@
+"""End-to-end events per second of the engagement worker: real processes, real topics, real tables."""
+
+from time import perf_counter
+
+from benchmarks import floor, plain_worker
+from benchmarks.data import add_events, copy_tables, load_history, load_smbs, score_all, settle
+from benchmarks.processes import BenchmarkFailed
+from benchmarks.publishing import consumed, members, publish
+from benchmarks.stage import Installation, Stage, until
+from benchmarks.table import Goal, Row, Series
+from benchmarks.traffic import Mix, records
+
+EVENTS_PER_SECOND = "events/s"
+HOT_SHARE = 0.2
+# The hot SMB's events all lie within the window of the score.
+HOT_DAYS = 29
+
+
+async def run(stage: Stage) -> list[Row]:
+    """Workers beside the floor and beside a plain worker, all in turn."""
+    sizes = stage.sizes
+    base = await base_installation(stage)
+    stage.tell("Copying the tables for the floor and the plain worker")
+    await copy_tables(base.connection)
+    await settle(base.connection)
+    one: list[float] = []
+    two: list[float] = []
+    floor_one: list[float] = []
+    floor_two: list[float] = []
+    plain: list[float] = []
+    for number in range(1, sizes.rounds + 1):
+        half, whole = (Mix(1000 + 10 * number + step, sizes.round_events // (2 - step), sizes.smbs) for step in (0, 1))
+        one.append(await events_per_second(stage, base, 1, half))
+        floor_one.append(await floor.events_per_second(stage, base, 1, half))
+        two.append(await events_per_second(stage, base, 2, whole))
+        floor_two.append(await floor.events_per_second(stage, base, 2, whole))
+        plain.append(
+            await plain_worker.events_per_second(stage, base, Mix(5000 + number, sizes.plain_events, sizes.smbs))
+        )
+        stage.tell(
+            f"  round {number}: 1 worker {one[-1]:,.0f}, floor {floor_one[-1]:,.0f}; 2 workers {two[-1]:,.0f}, "
+            f"floor {floor_two[-1]:,.0f}; plain worker {plain[-1]:,.0f} events/s"
+        )
+    two_workers = Series("2 workers", EVENTS_PER_SECOND, two)
+    return [
+        Row(
+            "throughput",
+            Series("1 worker", EVENTS_PER_SECOND, one),
+            Series("floor, 1 process", EVENTS_PER_SECOND, floor_one),
+        ),
+        Row("throughput", two_workers, Series("floor, 2 processes", EVENTS_PER_SECOND, floor_two), Goal(at_least=0.5)),
+        Row("throughput", two_workers, Series("plain worker", EVENTS_PER_SECOND, plain), Goal(at_least=60)),
+    ]
+
+
+async def run_hot(stage: Stage) -> list[Row]:
+    """One SMB with a very long window and a fifth of the traffic, beside traffic that is spread evenly."""
+    sizes = stage.sizes
+    base = await base_installation(stage)
+    hot = sizes.smbs + 1
+    stage.tell(f"Giving one SMB {sizes.hot_smb_events:,} events in its window")
+    await load_smbs(base.connection, hot, hot)
+    await add_events(base.connection, first_smb=hot, smbs=1, events=sizes.hot_smb_events, days=HOT_DAYS)
+    await settle(base.connection)
+    even: list[float] = []
+    uneven: list[float] = []
+    for number in range(1, sizes.rounds + 1):
+        even.append(await events_per_second(stage, base, 2, Mix(2000 + number, sizes.round_events, sizes.smbs)))
+        uneven.append(
+            await events_per_second(stage, base, 2, Mix(3000 + number, sizes.round_events, sizes.smbs, hot, HOT_SHARE))
+        )
+        stage.tell(f"  round {number}: hot {uneven[-1]:,.0f}, uniform {even[-1]:,.0f} events/s")
+    return [
+        Row(
+            "hot SMB",
+            Series(f"2 workers, {HOT_SHARE:.0%} for one SMB", EVENTS_PER_SECOND, uneven),
+            Series("2 workers, uniform", EVENTS_PER_SECOND, even),
+            Goal(at_least=0.9),
+            {"events_in_the_hot_window": sizes.hot_smb_events},
+        )
+    ]
+
+
+async def run_history(stage: Stage) -> list[Row]:
+    """The same traffic on a database with ten times the history."""
+    sizes = stage.sizes
+    base = await base_installation(stage)
+
+    async def fill(installation: Installation) -> None:
+        await fill_with(stage, installation, sizes.long_history_events)
+
+    long = await stage.installation("long", fill)
+    base_rates: list[float] = []
+    long_rates: list[float] = []
+    for number in range(1, sizes.rounds + 1):
+        mix = Mix(4000 + number, sizes.round_events, sizes.smbs)
+        base_rates.append(await events_per_second(stage, base, 2, mix))
+        long_rates.append(await events_per_second(stage, long, 2, mix))
+        stage.tell(f"  round {number}: long {long_rates[-1]:,.0f}, base {base_rates[-1]:,.0f} events/s")
+    await stage.drop("long")
+    return [
+        Row(
+            "long history",
+            Series(f"2 workers, {sizes.long_history_events / 1e6:g} M events", EVENTS_PER_SECOND, long_rates),
+            Series(f"2 workers, {sizes.history_events / 1e6:g} M events", EVENTS_PER_SECOND, base_rates),
+            Goal(at_least=0.8),
+        )
+    ]
+
+
+async def base_installation(stage: Stage) -> Installation:
+    """The installation that most benchmarks use."""
+
+    async def fill(installation: Installation) -> None:
+        await fill_with(stage, installation, stage.sizes.history_events)
+
+    return await stage.installation("base", fill)
+
+
+async def fill_with(stage: Stage, installation: Installation, history_events: int) -> None:
+    """SMBs with a history, scored, at rest."""
+    stage.tell(f"Making {stage.sizes.smbs:,} SMBs with {history_events:,} events of history ({installation.name})")
+    began = perf_counter()
+    await load_smbs(installation.connection, 1, stage.sizes.smbs)
+    await load_history(installation.connection, stage.sizes.smbs, history_events)
+    await score_all(installation.connection, installation.database)
+    await settle(installation.connection)
+    stage.tell(f"  made in {perf_counter() - began:.0f} s")
+
+
+async def events_per_second(stage: Stage, installation: Installation, workers: int, mix: Mix) -> float:
+    """Let so many workers read the events of a mix from topics that hold them all already.
+
+    Every worker has its partitions and stands still while the topics are filled; then all go on at once. The clock
+    runs from the first committed batch until all events are in, so neither start-up nor publishing counts.
+    """
+    before = await consumed(installation)
+    running = [stage.processes.worker(installation.environment) for _ in range(workers)]
+
+    async def all_are_members() -> bool:
+        return await members(installation, installation.group) == workers
+
+    async def has_begun() -> bool:
+        return await consumed(installation) > before
+
+    async def all_are_in() -> bool:
+        return await consumed(installation) >= before + published
+
+    await until(all_are_members, stage.processes)
+    for worker in running:
+        worker.freeze()
+    published = await publish(installation, records(mix))
+    await installation.connection.execute("CHECKPOINT")
+    for worker in running:
+        worker.thaw()
+    await until(has_begun, stage.processes)
+    began, first = perf_counter(), await consumed(installation)
+    await until(all_are_in, stage.processes)
+    seconds = perf_counter() - began
+    await stage.processes.end(*running)
+    if first >= before + published:
+        message = "all events were in with the first batch: sizes are too small for this"
+        raise BenchmarkFailed(message)
+    return (before + published - first) / seconds
