@@ -105,10 +105,12 @@ class Positions:
     async def require_stopped(self, groups: Iterable[str]) -> None:
         """Raise GroupIsActive when a worker of one of these groups runs, or was killed a moment ago."""
         active = set()
-        for response in await self._admin.describe_consumer_groups(list(groups)):
-            for _, group, _, _, _, members, *_ in response.groups:
+        for group in groups:
+            # One at a time: aiokafka 0.14 misreads an answer about several groups.
+            (answer,) = await self._admin.describe_consumer_groups([group])
+            for _, name, _, _, _, members, *_ in answer.groups:
                 if members:
-                    active.add(group)
+                    active.add(name)
         if active:
             seconds = self._settings.kafka_session_timeout_seconds
             message = (
