@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from random import Random
-from uuid import UUID
 
 from services.demo.events import Message
 from services.demo.population import Business, Population
@@ -53,7 +52,7 @@ class CampaignDesk:
             self._write(one.key, StartCampaign, now) for one in population.known if one.request.do_not_contact
         ][:1]
         messages.append(messages[0])
-        messages.append(self._write(SmbKey(started[0].key.tenant_id, UUID(int=2)), StartCampaign, now))
+        messages.append(self._write(population.strangers[0].key, StartCampaign, now))
         return messages
 
     def schedule(self, business: Business, now: datetime) -> Message:

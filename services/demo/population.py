@@ -56,9 +56,9 @@ class Segment:
 
 
 SEGMENTS = (
-    Segment("champions", 0.10, 4.0, (32, 20, 6, 20, 10, 7, 5)),
+    Segment("champions", 0.10, 3.0, (32, 20, 6, 20, 10, 7, 5)),
     Segment("active", 0.22, 1.9, (36, 18, 8, 20, 9, 5, 4)),
-    Segment("regulars", 0.38, 0.9, (44, 14, 12, 18, 6, 3, 3)),
+    Segment("regulars", 0.38, 1.2, (44, 14, 12, 18, 6, 3, 3)),
     Segment("sleepers", 0.30, 0.15, (60, 6, 22, 8, 2, 1, 1)),
 )
 
