@@ -70,7 +70,6 @@ _LAST_SEEN_PLACE = {
     "content_completed": 2,
     "approval_approved": 3,
 }
-_NOTHING_SEEN = LastSeen(None, None, None, None)
 
 
 def as_row(event: Input, smb: SmbKey) -> EventRow:
@@ -96,15 +95,20 @@ def as_row(event: Input, smb: SmbKey) -> EventRow:
 
 
 def last_seen(rows: Iterable[EventRow]) -> dict[SmbKey, LastSeen]:
-    """The latest moment per SMB and last_… column; every SMB of `rows` is there, sorted as the rows are."""
-    latest: dict[SmbKey, list[datetime | None]] = {}
+    """The latest moment per SMB and last_… column; `rows` are sorted by SMB, and every SMB of theirs is there."""
+    latest: list[tuple[SmbKey, list[datetime | None]]] = []
+    before = None
     for row in rows:
-        moments = latest.setdefault(SmbKey(row.tenant_id, row.smb_id), list(_NOTHING_SEEN))
+        number = (row.tenant_id.int, row.smb_id.int)
+        if number != before:
+            latest.append((SmbKey(row.tenant_id, row.smb_id), [None, None, None, None]))
+            before = number
         place = _LAST_SEEN_PLACE.get(row.kind)
         if place is not None:
-            before = moments[place]
-            moments[place] = row.occurred_at if before is None else max(before, row.occurred_at)
-    return {smb: LastSeen(*moments) for smb, moments in latest.items()}
+            moments = latest[-1][1]
+            known = moments[place]
+            moments[place] = row.occurred_at if known is None else max(known, row.occurred_at)
+    return {smb: LastSeen(*moments) for smb, moments in latest}
 
 
 def stands_at(row: EventRow, other: Any) -> bool:  # noqa: ANN401  a database row

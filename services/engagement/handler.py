@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from uuid import UUID
 
 from services.engagement import rules, store
 from services.engagement.events import EVENT_TYPES, as_row, last_seen, says_the_same, stands_at
@@ -16,7 +15,7 @@ from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 from shared.schemas.shards import JobShard
 
-Identity = tuple[UUID, UUID, UUID]
+Identity = tuple[int, int, int]
 
 
 class EngagementHandler:
@@ -64,22 +63,19 @@ class EngagementHandler:
                 outcome.erased += 1
                 continue
             row = as_row(event, event.smb)
-            identity = row[:3]
-            if identity in first:
+            known = first.setdefault(_identity(row), (event, row))
+            if known[0] is not event:
                 outcome.repeated += 1
-                outcome.copies.append(Copy(event, not says_the_same(row, first[identity][1])))
-            else:
-                first[identity] = (event, row)
+                outcome.copies.append(Copy(event, not says_the_same(row, known[1])))
         if not first:
             return outcome
-        rows = sorted((row for _, row in first.values()), key=_in_head_order)
+        rows = [first[identity][1] for identity in sorted(first)]
         if await store.insert_events(transaction, rows, now) < len(rows):
             rows = await self._only_new(transaction, first, rows, outcome, now)
         outcome.applied += len(rows)
         if rows:
             to_announce = await store.score_touched(transaction, last_seen(rows), self.policy.score, now)
-            causes = {event.smb: event for event, _ in first.values() if event.smb is not None}
-            outcome.announcements += await self._announce(transaction, to_announce, causes, now)
+            outcome.announcements += await self._announce(transaction, to_announce, _causes(first, to_announce), now)
         return outcome
 
     async def _only_new(
@@ -94,14 +90,14 @@ class EngagementHandler:
         stored = await store.find_events(transaction, rows)
         new = []
         for row in rows:
-            found = stored[row[:3]]
+            found = stored[_identity(row)]
             here = stands_at(row, found)
             if here and found.received_at == now:
                 new.append(row)
                 continue
             outcome.repeated += 1
             if not here:
-                outcome.copies.append(Copy(sent[row[:3]][0], not says_the_same(row, found)))
+                outcome.copies.append(Copy(sent[_identity(row)][0], not says_the_same(row, found)))
         return new
 
     async def _announce(
@@ -139,6 +135,12 @@ class EngagementHandler:
         return outcome
 
 
-def _in_head_order(row: EventRow) -> tuple[int, int, int]:
-    """The order of PostgreSQL's uuid, as integers, which compare much faster than UUID objects."""
+def _identity(row: EventRow) -> Identity:
+    """Tenant, SMB and event key as integers: sorted in the heads' order, and much faster than UUID objects."""
     return row.tenant_id.int, row.smb_id.int, row.event_key.int
+
+
+def _causes(events: dict[Identity, tuple[Input, EventRow]], announced: Sequence[ToAnnounce]) -> dict[SmbKey, Input]:
+    """One of the events that led to each announcement, for those few SMBs that have one."""
+    wanted = {(one.smb.tenant_id.int, one.smb.smb_id.int): one.smb for one in announced}
+    return {wanted[identity[:2]]: event for identity, (event, _) in events.items() if identity[:2] in wanted}

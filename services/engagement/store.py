@@ -171,8 +171,8 @@ async def insert_events(transaction: Transaction, rows: Sequence[EventRow], now:
     return (await transaction.execute(INSERT_EVENTS, columns | {"now": now})).rowcount
 
 
-async def find_events(transaction: Transaction, rows: Sequence[EventRow]) -> dict[tuple[UUID, ...], Any]:
-    """Read the stored events that have the identities of `rows`, by (tenant, SMB, event key)."""
+async def find_events(transaction: Transaction, rows: Sequence[EventRow]) -> dict[tuple[int, int, int], Any]:
+    """Read the stored events that have the identities of `rows`, by the integers of (tenant, SMB, event key)."""
     found = await transaction.execute(
         FIND_EVENTS,
         {
@@ -181,7 +181,7 @@ async def find_events(transaction: Transaction, rows: Sequence[EventRow]) -> dic
             "event_keys": [row.event_key for row in rows],
         },
     )
-    return {(row.tenant_id, row.smb_id, row.event_key): row for row in found.all()}
+    return {(row.tenant_id.int, row.smb_id.int, row.event_key.int): row for row in found.all()}
 
 
 async def score_touched(

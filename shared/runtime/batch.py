@@ -115,18 +115,18 @@ async def transact(
 
 def next_offsets(received: Sequence[Received]) -> dict[TopicPartition, int]:
     """Where each partition goes on after these records: Kafka's position is always the last offset + 1."""
-    offsets: dict[TopicPartition, int] = {}
+    last: dict[tuple[str, int], int] = {}
     for one in received:
-        partition = TopicPartition(one.record.topic, one.record.partition)
-        offsets[partition] = max(offsets.get(partition, 0), one.record.offset + 1)
-    return offsets
+        record = one.record
+        last[record.topic, record.partition] = record.offset  # a partition's records are in the order of offsets
+    return {TopicPartition(*partition): offset + 1 for partition, offset in last.items()}
 
 
 async def _lock(connection: AsyncConnection, inputs: Sequence[Input]) -> heads.Locked:
     """Lock what the inputs are about: their SMBs, or the range of the one shard."""
     if len(inputs) == 1 and isinstance(shard := inputs[0].data, JobShard):
         return await heads.lock_range(connection, shard.first.key, shard.last.key)
-    return await heads.lock(connection, {one.smb for one in inputs if one.smb is not None})
+    return await heads.lock(connection, (one.smb for one in inputs if one.smb is not None))
 
 
 def _rejected(received: Sequence[Received], outcome: Outcome) -> list[DeadLetter]:

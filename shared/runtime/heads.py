@@ -4,7 +4,7 @@ One lock order for all: heads first, ordered by (tenant, SMB), before any other 
 and shards can't deadlock, lose an update, or race with a creation or an erasure.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -75,14 +75,14 @@ class Locked:
     epoch: int
 
 
-async def lock(connection: AsyncConnection, keys: Collection[SmbKey]) -> Locked:
+async def lock(connection: AsyncConnection, keys: Iterable[SmbKey]) -> Locked:
     """Lock the heads of `keys` in order, inserting those that are missing; wait for whoever holds them.
 
     The first act of its transaction: where a head is missing it begins the transaction anew, because the missing ones
     must be inserted before any other is held. Also a head that vanished while this waited for it (the cleanup removes
     heads) is inserted then.
     """
-    ordered = in_order(set(keys))
+    ordered = in_order(keys)
     if not ordered:
         return await _at((), frozenset(), None, connection)
     parameters = as_arrays(ordered)
@@ -121,8 +121,9 @@ async def number(connection: AsyncConnection, counts: dict[SmbKey, int], now: da
 
 
 def in_order(keys: Iterable[SmbKey]) -> list[SmbKey]:
-    """Sort as PostgreSQL sorts uuids; integers compare ten times as fast as UUID objects."""
-    return sorted(keys, key=lambda key: (key.tenant_id.int, key.smb_id.int))
+    """Sort as PostgreSQL sorts uuids, each key once; integers hash and compare ten times as fast as UUID objects."""
+    by_number = {(key.tenant_id.int, key.smb_id.int): key for key in keys}
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def as_arrays(keys: Sequence[SmbKey]) -> dict[str, Any]:
