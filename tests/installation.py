@@ -35,13 +35,19 @@ PATIENCE_SECONDS = 90
 class WorkerProcess:
     """A worker as a user would run it: a process of its own."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        log: Path,
+        program: Sequence[str] = ("-m", "services.cli", "worker"),
+    ) -> None:
         self.name = name
         self.log = log
         self.environment = dict(environment)
         with log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603  our own command
-                [sys.executable, "-m", "services.cli", "worker", name],
+                [sys.executable, *program, name],
                 env=self.environment,
                 stdout=output,
                 stderr=output,
@@ -90,12 +96,13 @@ class Installation:
     workers: list[WorkerProcess] = field(default_factory=list)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="smb-crm-test-")))
 
-    def start(self, name: str, **environment: str) -> WorkerProcess:
-        """Start a worker process with extra environment variables."""
+    def start(self, name: str, program: Sequence[str] | None = None, **environment: str) -> WorkerProcess:
+        """Start a worker process with extra environment variables; `program` are Python's arguments for another one."""
         worker = WorkerProcess(
             name,
             self.environment | {"SMB_OPS_PORT": str(free_port())} | environment,
             self.folder / f"{name}-{len(self.workers)}.log",
+            program or ("-m", "services.cli", "worker"),
         )
         self.workers.append(worker)
         return worker

@@ -1,0 +1,1 @@
+"""What must survive: real servers and real worker processes, broken on purpose, then everything checked."""

@@ -1,0 +1,97 @@
+"""Workers that are killed, join, leave and restart under load: nothing lost, nothing twice, nothing out of order."""
+
+import itertools
+import signal
+from collections import Counter
+
+from shared.runtime import crash_points
+from shared.schemas.identity import SmbKey
+from tests.faults.checker import Dump
+from tests.faults.scene import all_hold, load_on, progress, progressed
+from tests.faults.traffic import traffic
+from tests.installation import Installation, WorkerProcess, eventually
+
+SMALL_BATCH = {"SMB_BATCH_MAX_RECORDS": "20"}
+
+
+async def some_smbs(installation: Installation, count: int = 20) -> list[SmbKey]:
+    """SMBs, and two that their tenants do not have."""
+    smbs = await installation.add_smbs(count + 2)
+    for smb in smbs[:2]:
+        await installation.fetch("DELETE FROM smbs WHERE id = $1", smb.smb_id)
+    return smbs
+
+
+def copies_told(dump: Dump) -> int:
+    times = Counter((one.smb, one.epoch, one.sequence) for one in dump.told)
+    return sum(count - 1 for count in times.values())
+
+
+async def ready(worker: WorkerProcess) -> None:
+    await eventually(lambda: worker.ops("/readyz")[0] == 200, f"{worker.name} is ready")
+
+
+async def test_workers_killed_at_every_crash_point_lose_and_double_nothing(installation: Installation) -> None:
+    """All in one group: whoever still lives takes over, leads the relay, and dies at its own point."""
+    smbs = await some_smbs(installation)
+    seeds = itertools.count()
+    nth = {crash_points.BEFORE_COMMIT: 3, crash_points.AFTER_COMMIT: 3}
+    async with load_on(installation) as load:
+        await load.send(traffic(next(seeds), smbs, 300))
+        victims = [
+            installation.start("engagement", SMB_CRASH_AT=f"{point}:{nth.get(point, 1)}", **SMALL_BATCH)
+            for point in crash_points.POINTS
+        ]
+
+        async def none_lives() -> bool:
+            await load.send(traffic(next(seeds), smbs, 5))
+            return all(victim.process.poll() is not None for victim in victims)
+
+        await eventually(none_lives, "every one is killed")
+        heir = installation.start("engagement")
+        dump = await all_hold(installation, load)
+    assert [victim.process.returncode for victim in victims] == [-signal.SIGKILL] * len(victims)
+    assert dump.events
+    assert dump.letters
+    assert dump.copies
+    # Two died between publishing and deleting.
+    assert copies_told(dump) > 0
+    assert heir.terminate() == 0
+
+
+async def test_members_that_join_and_leave_in_a_storm_lose_and_double_nothing(installation: Installation) -> None:
+    smbs = await some_smbs(installation)
+    members = [installation.start("engagement", **SMALL_BATCH) for _ in range(2)]
+    async with load_on(installation) as load:
+        for seed in range(3):
+            await load.send(traffic(200 + seed, smbs, 250))
+            await progressed(installation)
+            members.append(installation.start("engagement", **SMALL_BATCH))
+            leaver = members.pop(0)
+            await ready(members[-1])
+            assert leaver.terminate() == 0
+        await all_hold(installation, load)
+    assert [member.terminate() for member in members] == [0, 0]
+
+
+async def test_a_rolling_restart_under_load_ends_every_worker_with_zero(installation: Installation) -> None:
+    smbs = await some_smbs(installation)
+    async with load_on(installation) as load:
+        old = [installation.start("engagement", **SMALL_BATCH) for _ in range(2)]
+        for worker in old:
+            await ready(worker)
+        new = []
+        for seed, worker in enumerate(old):
+            await load.send(traffic(300 + seed, smbs, 400))
+            await progressed(installation)
+            worker.signal(signal.SIGTERM)
+            new.append(installation.start("engagement", **SMALL_BATCH))
+            assert worker.process.wait(60) == 0
+            # Work goes on by itself with those that are left.
+            before = await progress(installation)
+            await load.send(traffic(310 + seed, smbs, 50))
+            assert await progressed(installation) > before
+        dump = await all_hold(installation, load)
+    assert [worker.terminate() for worker in new] == [0, 0]
+    assert not any("Traceback" in worker.logged() for worker in (*old, *new))
+    assert dump.events
