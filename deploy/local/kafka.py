@@ -195,7 +195,9 @@ class KafkaServer:
             return
         shutil.rmtree(self._data, ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*program, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
+        # One word, because one id in 64 begins with a dash and would be taken for an option.
+        named = f"--cluster-id={cluster}"
+        command = [*program, "kafka.tools.StorageTool", "format", named, "-c", str(self._properties)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             last = (f"{result.stdout}\n{result.stderr}".strip().splitlines() or ["no output"])[-1]
