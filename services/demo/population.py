@@ -22,7 +22,10 @@ COMMUNITIES = (
     ("Oakland", "CA", "Alameda", 430_000, "America/Los_Angeles"),
     ("Kailua", "HI", "Honolulu", 40_000, "Pacific/Honolulu"),
 )
-OWNERS = ("Alma", "Bruno", "Chidi", "Dolores", "Esra", "Frank", "Grace", "Hana", "Ivan", "Joy", "Kofi", "Lena", "Mei")
+OWNERS = (
+    *("Alma", "Bruno", "Chidi", "Dolores", "Esra", "Frank", "Grace", "Hana", "Ivan", "Joy", "Kofi", "Lena", "Mei"),
+    *("Nadia", "Omar", "Priya", "Quinn", "Rosa", "Sven", "Tala", "Umberto", "Vera", "Wanda", "Ximena", "Yusuf", "Zoe"),
+)
 TRADES = (
     ("Bakery", "Food", "Bread, cakes and coffee, baked on the spot every morning since 1998."),
     ("Bike Repair", "Services", "Repairs bicycles while you wait, and sells used ones with a guarantee."),
@@ -89,6 +92,15 @@ class Population:
     def everybody(self) -> list[Business]:
         """All who report events."""
         return [*self.known, *self.newcomers, *self.strangers]
+
+    def names(self) -> dict[UUID, str]:
+        """What people call each SMB, by its id."""
+        towns = {community.id: community.name for community in self.communities}
+        return {
+            one.key.smb_id: f"{one.request.business_name}, {towns[one.request.community_id]}"
+            for one in self.everybody
+            if one.request.community_id is not None
+        }
 
 
 def make_population(random: Random, smbs: int) -> Population:

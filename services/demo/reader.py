@@ -75,6 +75,8 @@ def describe(type_: str, data: Mapping[str, Any]) -> str:
     match type_:
         case "SMBCreated":
             return "is known now"
+        case "SMBUpdated":
+            return _update(data["changes"])
         case "SMBEngagementChanged":
             return f"score {data['old_score']} → {data['new_score']}"
         case "SMBTierChanged":
@@ -83,6 +85,13 @@ def describe(type_: str, data: Mapping[str, Any]) -> str:
             return _campaign(data)
         case _:
             return ""
+
+
+def _update(changes: Mapping[str, Any]) -> str:
+    if "services_approved_pending" in changes:
+        lists = changes["services_approved_pending"]
+        return f"approved {', '.join(name for name in lists['new'] if name not in lists['old'])}"
+    return f"changed: {', '.join(changes)}"
 
 
 def _campaign(data: Mapping[str, Any]) -> str:

@@ -125,8 +125,6 @@ async def _perform(plan: Plan, settings: Settings, workers: Workers, say: Callab
         await creation.create_communities(population)
         await creation.create_smbs(population.known)
         say(f"Created {len(population.known)} SMBs in {len(population.communities)} communities")
-        await workers.ready(os.environ)
-        say("The workers engagement, tier and campaign are ready")
         positions = await opened.enter_async_context(Positions(settings))
         publisher = await opened.enter_async_context(Publisher(settings))
         story = Story(
@@ -136,8 +134,9 @@ async def _perform(plan: Plan, settings: Settings, workers: Workers, say: Callab
             await guarded(closing.to_the_last_announcement(story, reader), reader.run())
             say("Verifying: every score, tier, campaign day and sequence is computed anew")
             return await closing.summarise(story, reader, policy)
-        view = View(reader, {one.key.smb_id: one.request.business_name for one in population.everybody}, policy)
+        view = View(reader, population.names(), policy)
         story.tell = view.say
+        view.say("The workers engagement, tier and campaign are getting ready")
         await guarded(story.for_ever(), reader.run(), view.run(database, positions, topics))
     return None
 

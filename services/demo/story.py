@@ -55,7 +55,7 @@ class Story:
 
     async def once(self) -> None:
         """Tell it to its end, and wait until everything is at rest. Raises DemoFailed when it does not come to rest."""
-        history = self._make_history()
+        history = await self._begin()
         await self.publisher.publish_samples(history)
         self.tell(f"Published {len(history):,} events of 45 days")
         await self._idle("The workers have digested them")
@@ -75,7 +75,7 @@ class Story:
 
     async def for_ever(self) -> NoReturn:
         """Tell it slowly enough to watch, and go on until cancelled."""
-        history = self._make_history()
+        history = await self._begin()
         self.tell(f"45 days of history: {len(history):,} events")
         for first in range(0, len(history), SHOWN_SLICE_RECORDS):
             began = monotonic()
@@ -95,8 +95,12 @@ class Story:
             await self._live(live, max(1, round(self.rate * COMMAND_EVERY_SECONDS)))
             await self.publisher.publish([desk.any_command(self.population.known, datetime.now(UTC))])
 
-    def _make_history(self) -> list[Sample]:
-        return make_history(self.population, Random(HISTORY_SEED), self.events, datetime.now(UTC))
+    async def _begin(self) -> list[Sample]:
+        """Make the history while the workers get ready."""
+        making = asyncio.to_thread(make_history, self.population, Random(HISTORY_SEED), self.events, datetime.now(UTC))
+        history, _ = await asyncio.gather(making, self.workers.ready())
+        self.tell("The workers engagement, tier and campaign are ready")
+        return history
 
     async def _newcomers(self) -> None:
         await self.creation.create_smbs(self.population.newcomers)

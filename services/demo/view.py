@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from math import sqrt
 from time import monotonic
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from shared.schemas.policy import Policy
 from shared.schemas.topics import ENGAGEMENT_TOPICS, Topics
 
 REFRESH_SECONDS = 1.0
-RATES_KEPT = 60
+RATES_KEPT = 40
 BLOCKS = " ▁▂▃▄▅▆▇█"
 BAR_WIDTH = 30
 STATUS_COLOURS = {"running": "green", "scheduled": "cyan", "paused": "yellow", "completed": "blue", "cancelled": "red"}
@@ -129,10 +130,10 @@ class View:
 
 
 def sparkline(values: Iterable[float]) -> str:
-    """One character for each value, as high as it is beside the highest."""
+    """One character for each value, as high as its root is beside the highest's: a burst leaves the rest visible."""
     listed = list(values)
     highest = max(listed, default=0) or 1
-    return "".join(BLOCKS[round(value / highest * (len(BLOCKS) - 1))] for value in listed)
+    return "".join(BLOCKS[round(sqrt(value / highest) * (len(BLOCKS) - 1))] for value in listed)
 
 
 def _dead_letters(seen: Glance) -> RenderableType:

@@ -53,6 +53,7 @@ class Workers:
     def __init__(self, folder: Path) -> None:
         self._logs = folder / "logs"
         self._records = folder / "workers"
+        self._environment: Mapping[str, str] = {}
         self._running: list[Worker] = []
 
     def end_leftovers(self) -> int:
@@ -78,15 +79,16 @@ class Workers:
         """Start one worker of each service; they wait by themselves for the schema and the topics."""
         for folder in (self._logs, self._records):
             folder.mkdir(parents=True, exist_ok=True)
+        self._environment = dict(environment)
         for name in SERVICES_WITH_WORKERS:
-            self._running.append(await self._start(name, environment))
+            self._running.append(await self._start(name))
 
-    async def ready(self, environment: Mapping[str, str]) -> None:
+    async def ready(self) -> None:
         """Wait until all of them are ready. Raises DemoFailed when one ends or takes too long."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 for place in range(len(self._running)):
-                    await self._one_ready(place, environment)
+                    await self._one_ready(place)
         except TimeoutError:
             raise DemoFailed(f"not ready after {READY_SECONDS:.0f} s: {await self.problems()}") from None
 
@@ -125,7 +127,7 @@ class Workers:
                 total += sum(sample.value for sample in family.samples if sample.name == name)
         return int(total)
 
-    async def _start(self, name: Service, environment: Mapping[str, str]) -> Worker:
+    async def _start(self, name: Service) -> Worker:
         port = free_port()
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
@@ -134,7 +136,7 @@ class Workers:
                 sys.executable,
                 *COMMAND,
                 name,
-                env={**environment, "SMB_OPS_PORT": str(port)},
+                env={**self._environment, "SMB_OPS_PORT": str(port)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -144,7 +146,7 @@ class Workers:
         record.write_text(f"{process.pid} {psutil.Process(process.pid).create_time()!r}")
         return Worker(name, port, log, process)
 
-    async def _one_ready(self, place: int, environment: Mapping[str, str]) -> None:
+    async def _one_ready(self, place: int) -> None:
         attempts = 1
         while True:
             worker = self._running[place]
@@ -153,7 +155,7 @@ class Workers:
                 if not port_was_taken or attempts == PORT_ATTEMPTS:
                     raise _death(worker)
                 attempts += 1
-                self._running[place] = await self._start(worker.name, environment)
+                self._running[place] = await self._start(worker.name)
             elif (await worker.get("/readyz"))[0] == 200:  # noqa: PLR2004  HTTP's own number
                 return
             await asyncio.sleep(POLL_SECONDS)
