@@ -3,19 +3,14 @@
 import asyncio
 import json
 import os
-import signal
-import subprocess
-import sys
+import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -26,63 +21,21 @@ from shared.runtime.settings import Settings, load_settings
 from shared.runtime.status import Status, wait_idle
 from shared.runtime.topic_admin import create_topics
 from shared.schemas.identity import SmbKey
-from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, ENGAGEMENT_TOPICS, Topics
+from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, SERVICES_WITH_WORKERS, Topics
+from tests.messages import Message, event, trigger
+from tests.worker_process import PATIENCE_SECONDS, WorkerProcess, free_port
 
-# How long anything may take before a test gives up; generous, because machines are slow and shared.
-PATIENCE_SECONDS = 90
-
-
-class WorkerProcess:
-    """A worker as a user would run it: a process of its own."""
-
-    def __init__(
-        self,
-        name: str,
-        environment: Mapping[str, str],
-        log: Path,
-        program: Sequence[str] = ("-m", "services.cli", "worker"),
-    ) -> None:
-        self.name = name
-        self.log = log
-        self.environment = dict(environment)
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(  # noqa: S603  our own command
-                [sys.executable, *program, name],
-                env=self.environment,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """kill -9, and wait until it is gone."""
-        self.signal(signal.SIGKILL)
-        self.process.wait(PATIENCE_SECONDS)
-
-    def terminate(self) -> int:
-        """SIGTERM, and wait; returns the exit code."""
-        self.signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE_SECONDS)
-
-    def ops(self, path: str) -> tuple[int, str]:
-        """GET a path of the operations server; status 0 when it does not answer."""
-        url = f"http://127.0.0.1:{self.environment['SMB_OPS_PORT']}{path}"
-        try:
-            with urlopen(url, timeout=5) as answer:  # noqa: S310  our own loopback server
-                return answer.status, answer.read().decode()
-        except URLError as error:
-            return getattr(error, "code", 0) or 0, error.read().decode() if hasattr(error, "read") else ""
-        except OSError:
-            return 0, ""
-
-    def logged(self) -> str:
-        """Everything that it has logged so far."""
-        return self.log.read_text(errors="replace")
+__all__ = [
+    "PATIENCE_SECONDS",
+    "Installation",
+    "Message",
+    "WorkerProcess",
+    "event",
+    "eventually",
+    "free_port",
+    "installed",
+    "trigger",
+]
 
 
 @dataclass
@@ -134,14 +87,15 @@ class Installation:
             await producer.stop()
 
     async def idle(self, seconds: float = PATIENCE_SECONDS) -> Status:
-        """Wait until nothing is under way for the services whose workers were started; fails the test when that takes too long."""
-        groups = self.topics.groups(sorted({worker.name for worker in self.workers}))
+        """Wait until nothing is under way for the services whose workers were started; fails when that takes too long."""
+        started = {worker.name for worker in self.workers}
+        groups = self.topics.groups([service for service in SERVICES_WITH_WORKERS if service in started])
         async with Positions(self.settings) as positions:
             status = await wait_idle(self.database, positions, groups, seconds)
         assert status.idle, (status, *(worker.logged()[-2000:] for worker in self.workers))
         return status
 
-    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Query the database as the superuser."""
         connection = await asyncpg.connect(self.settings.database_url.get_secret_value())
         try:
@@ -149,7 +103,7 @@ class Installation:
         finally:
             await connection.close()
 
-    async def value(self, statement: str, *arguments: Any) -> Any:
+    async def value(self, statement: str, *arguments: object) -> Any:  # noqa: ANN401  whatever the column holds
         """The first column of the first row."""
         rows = await self.fetch(statement, *arguments)
         return rows[0][0] if rows else None
@@ -207,59 +161,7 @@ class Installation:
             await consumer.stop()
 
 
-@dataclass(frozen=True)
-class Message:
-    """A record to publish; `partition` None lets the key decide."""
-
-    topic: str
-    value: bytes | None
-    key: bytes | None = None
-    headers: Sequence[tuple[str, Any]] = (("content-type", b"application/cloudevents+json"),)
-    partition: int | None = None
-
-
-def event(  # noqa: PLR0913  one argument for each part of the envelope
-    type_: str,
-    smb: SmbKey,
-    *,
-    topic: str | None = None,
-    id_: str | None = None,
-    time: datetime | None = None,
-    source: str = "/modules/test",
-    **data: Any,
-) -> Message:
-    """A CloudEvents document about an SMB, in structured mode."""
-    document = {
-        "specversion": "1.0",
-        "id": id_ or uuid.uuid4().hex,
-        "source": source,
-        "type": type_,
-        "time": (time or datetime.now(UTC)).isoformat(),
-        "subject": str(smb.smb_id),
-        "tenantid": str(smb.tenant_id),
-        "datacontenttype": "application/json",
-        "data": {"smb_id": str(smb.smb_id), **data},
-    }
-    return Message(topic or ENGAGEMENT_TOPICS[type_], json.dumps(document).encode(), str(smb.smb_id).encode())
-
-
-def trigger(
-    name: str, *, id_: str | None = None, scheduled_for: datetime | None = None, time: datetime | None = None
-) -> Message:
-    """A schedule trigger, in structured mode."""
-    now = datetime.now(UTC)
-    document = {
-        "specversion": "1.0",
-        "id": id_ or uuid.uuid4().hex,
-        "source": "/test/schedule",
-        "type": name,
-        "time": (time or now).isoformat(),
-        "data": {"scheduled_for": (scheduled_for or now).isoformat()},
-    }
-    return Message("smb.schedule", json.dumps(document).encode(), name.encode())
-
-
-async def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+async def eventually(
     """Wait until a condition (sync or async) gives something true, and return it; fails the test otherwise."""
     async with asyncio.timeout(seconds):
         while True:
@@ -296,13 +198,4 @@ async def installed(
     finally:
         installation.stop_workers()
         await database.close()
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        shutil.rmtree(installation.folder, ignore_errors=True)

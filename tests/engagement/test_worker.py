@@ -96,11 +96,10 @@ async def test_an_event_for_an_unknown_smb_is_kept_and_a_tenant_s_events_never_c
 
 async def test_a_slow_climb_is_announced(running: Installation) -> None:
     (smb,) = await running.add_smbs(1)
-    steps = [("CallbackReceived", {"call_id": "c"})] * 6 + [
-        ("ApprovalSubmitted", {"approval_id": "a", "service": "s"})
-    ] * 4
-    for type_, data in steps:
-        await running.publish([event(type_, smb, **data)])
+    steps = [event("CallbackReceived", smb, call_id="c") for _ in range(6)]
+    steps += [event("ApprovalSubmitted", smb, approval_id="a", service="s") for _ in range(4)]
+    for step in steps:
+        await running.publish([step])
         await running.idle()
     assert await score_of(running, smb) == 50
     told = [one["data"] for one in await running.announcements(smb)]
@@ -148,7 +147,7 @@ async def test_the_nightly_recalculation_lets_old_points_go_and_announces_it(run
     assert stale == 0
 
 
-async def test_a_recalculation_is_shared_by_shards(installation: Installation, running: Installation) -> None:
+async def test_a_recalculation_is_shared_by_shards(running: Installation) -> None:
     await running.add_smbs(25)
     worker = running.start("engagement", SMB_SHARD_MAX_SMBS="4")
     running.workers[0].terminate()

@@ -1,0 +1,74 @@
+"""A worker as a user would run it: a process of its own."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+# How long anything may take before a test gives up; generous, because machines are slow and shared.
+PATIENCE_SECONDS = 90
+
+
+class WorkerProcess:
+    """A worker as a user would run it: a process of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        log: Path,
+        program: Sequence[str] = ("-m", "services.cli", "worker"),
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.environment = dict(environment)
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *program, name],
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Send kill -9, and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        self.process.wait(PATIENCE_SECONDS)
+
+    def terminate(self) -> int:
+        """SIGTERM, and wait; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def ops(self, path: str) -> tuple[int, str]:
+        """GET a path of the operations server; status 0 when it does not answer."""
+        url = f"http://127.0.0.1:{self.environment['SMB_OPS_PORT']}{path}"
+        try:
+            with urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except URLError as error:
+            return getattr(error, "code", 0) or 0, error.read().decode() if hasattr(error, "read") else ""
+        except OSError:
+            return 0, ""
+
+    def logged(self) -> str:
+        """Everything that it has logged so far."""
+        return self.log.read_text(errors="replace")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
