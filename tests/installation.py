@@ -87,7 +87,7 @@ class Installation:
             await producer.stop()
 
     async def idle(self, seconds: float = PATIENCE_SECONDS) -> Status:
-        """Wait until nothing is under way for the services whose workers were started; fails when that takes too long."""
+        """Wait until nothing is under way for the services whose workers were started; fails when it takes too long."""
         started = {worker.name for worker in self.workers}
         groups = self.topics.groups([service for service in SERVICES_WITH_WORKERS if service in started])
         async with Positions(self.settings) as positions:
@@ -161,7 +161,7 @@ class Installation:
             await consumer.stop()
 
 
-async def eventually(
+async def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:  # noqa: ANN401  whatever the condition gives
     """Wait until a condition (sync or async) gives something true, and return it; fails the test otherwise."""
     async with asyncio.timeout(seconds):
         while True:
