@@ -89,5 +89,7 @@ def upgrade() -> None:
         op.execute(statement)
     for number in range(PARTITIONS):
         op.execute(PARTITION.format(number=number, modulus=PARTITIONS))
+        # A search through everything (trace) goes partition by partition, so that no statement runs long.
+        op.execute(f"GRANT SELECT ON engagement_events_{number} TO smb_worker")
     for statement in (SCORING_INDEX, TIER_CHANGES, *GRANTS):
         op.execute(statement)
