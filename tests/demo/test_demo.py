@@ -1,0 +1,142 @@
+"""The demo as a whole: its summary, its live view, and that nothing is left of it however it ends."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.local import Stack
+from services.demo.room import DATABASE_PREFIX
+from tests.demo.running import RunningDemo, have_ended, workers
+from tests.installation import eventually
+
+SMALL = ("--smbs", "60", "--events", "800")
+# What a terminal is told when a program takes the whole screen.
+WHOLE_SCREEN = "\x1b[?1049h"
+CAMPAIGNS_BEGAN = "running"
+
+Start = Callable[..., RunningDemo]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts demos in one folder."""
+    running: list[RunningDemo] = []
+
+    def begin(*options: str, environment: dict[str, str] | None = None) -> RunningDemo:
+        running.append(RunningDemo(tmp_path, *options, environment=environment))
+        return running[-1]
+
+    yield begin
+    for demo in running:
+        demo.clear_away()
+
+
+@pytest.fixture
+def servers(stack: Stack) -> dict[str, str]:
+    """The environment of somebody who has servers."""
+    return {"SMB_DATABASE_URL": stack.database_url, "SMB_KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers}
+
+
+async def what_is_left_on(stack: Stack) -> list[str]:
+    """Databases and topics of demos."""
+    connection = await asyncpg.connect(stack.database_url)
+    rows = await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", DATABASE_PREFIX)
+    await connection.close()
+    admin = AIOKafkaAdminClient(bootstrap_servers=stack.bootstrap_servers)
+    await admin.start()
+    topics = [topic for topic in await admin.list_topics() if topic.startswith("demo.")]
+    await admin.close()
+    return [row[0] for row in rows] + topics
+
+
+async def test_once_ends_with_a_summary_that_adds_up_and_leaves_nothing_on_the_servers(
+    start: Start, servers: dict[str, str], stack: Stack
+) -> None:
+    demo = start("--once", *SMALL, environment=servers)
+    code = demo.end()
+    assert code == 0, demo.written
+    lines = demo.written.strip().splitlines()
+    assert lines[-1] == "64 of 64 SMBs equal a replay of their events"
+    rows = {line.split()[0]: [int(number) for number in re.findall(r"\d+", line)] for line in lines if line.strip()}
+    for name in ("events", "commands", "triggers"):
+        went_in, *ends = rows[name]
+        assert went_in == sum(ends), lines
+    assert rows["events"][0] == 800 + 16
+    assert rows["events"][2] >= 16  # repeated
+    assert rows["events"][5] >= 8  # dead letters: one of each kind
+    assert rows["commands"][2:] == [1, 2, 0, 1]  # repeated, refused, erased, dead letters
+    assert rows["triggers"] == [3, 3, 0, 0, 0, 0]
+    assert await what_is_left_on(stack) == []
+
+
+async def test_a_worker_that_dies_fails_the_demo_with_the_end_of_its_log(start: Start, servers: dict[str, str]) -> None:
+    demo = start("--once", *SMALL, environment=servers)
+    demo.until("workers engagement, tier and campaign are ready")
+    started = demo.descendants()
+    workers(started)["tier"].kill()
+    assert demo.end() == 1
+    told = demo.written[demo.written.index("smb-crm: ") :]
+    assert "the worker tier ended by itself with exit code -9" in told
+    assert "worker is consuming" in told
+    assert have_ended(started)
+
+
+async def test_a_killed_demo_is_cleared_away_by_the_next_which_ctrl_c_ends_without_a_trace(start: Start) -> None:
+    killed = start(*SMALL)
+    killed.until(CAMPAIGNS_BEGAN)
+    left = killed.descendants()
+    assert set(workers(left)) == {"engagement", "tier", "campaign"}
+    killed.process.send_signal(signal.SIGKILL)
+    killed.process.wait()
+
+    again = start(*SMALL)
+    again.until("Ended 3 workers that a killed demo had left behind")
+    again.until(WHOLE_SCREEN)
+    again.until(CAMPAIGNS_BEGAN)
+    started = again.descendants()
+    again.press_ctrl_c()
+    again.until("Stopping the workers")
+    again.press_ctrl_c()
+    assert again.end() == 0, again.written
+    assert "Everything is stopped" in again.written
+    await eventually(lambda: have_ended([*left, *started]), "processes are left")
+
+
+async def test_ctrl_c_during_the_start_stops_everything(start: Start) -> None:
+    demo = start("--once", *SMALL)
+    demo.until("Starting PostgreSQL")
+    started = await eventually(demo.descendants, "no server was started")
+    demo.press_ctrl_c()
+    assert demo.end() == 1
+    assert "interrupted" in demo.written
+    await eventually(lambda: have_ended(started), "processes are left")
+
+
+def test_a_second_demo_in_the_same_folder_says_which_process_is_in_the_way(
+    start: Start, servers: dict[str, str]
+) -> None:
+    first = start("--once", *SMALL, environment=servers)
+    first.until("Database smb_crm_demo_")
+    second = start("--once", *SMALL, environment=servers)
+    assert second.end() == 1
+    assert f"is in use by the running process {first.process.pid}: end that one first" in " ".join(
+        second.written.split()
+    )
+    first.press_ctrl_c()
+    assert first.end() == 1
+
+
+def test_the_live_view_asks_for_a_terminal(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "services.cli", "demo"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "smb-crm: the live view needs a terminal: use --once (with make: ONCE=1), which prints lines\n"
+    )
