@@ -1,0 +1,1 @@
+"""What `verify` finds, on real traffic and on planted differences."""
