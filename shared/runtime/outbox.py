@@ -1,11 +1,11 @@
 """The outbox: outgoing messages commit with the state that they tell of, and the relay publishes them."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,7 +29,7 @@ WRITE = text(
             CAST(:epoch AS integer), sequence,
             causation_id
         FROM unnest(
-            CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:headers AS jsonb[]), CAST(:values AS bytea[]),
+            CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:headers AS json[]), CAST(:values AS bytea[]),
             CAST(:types AS text[]), CAST(:caused_at AS timestamptz[]), CAST(:tenant_ids AS uuid[]),
             CAST(:smb_ids AS uuid[]), CAST(:sequences AS bigint[]), CAST(:causation_ids AS text[]))
         WITH ORDINALITY AS message
@@ -120,6 +120,6 @@ async def _store_shards(connection: AsyncConnection, shards: Sequence[JobShard],
 
 def _arrays(messages: Sequence[EncodedMessage]) -> dict[str, Any]:
     return {
-        "headers": [json.dumps([[name, value.decode()] for name, value in message.headers]) for message in messages],
+        "headers": [to_json(message.headers).decode() for message in messages],
         "values": [message.value for message in messages],
     }
