@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,9 +54,10 @@ class Teller:
         self._began = monotonic()
 
     def __call__(self, line: str) -> None:
-        """Print one line at once, also into a pipe."""
-        sys.stdout.write(f"{monotonic() - self._began:6.1f} s  {line}\n")
-        sys.stdout.flush()
+        """Print one line at once, also into a pipe. A terminal or pipe that was closed must not hold up the end."""
+        with suppress(OSError):
+            sys.stdout.write(f"{monotonic() - self._began:6.1f} s  {line}\n")
+            sys.stdout.flush()
 
 
 async def run(plan: Plan) -> None:
@@ -71,6 +72,9 @@ async def run(plan: Plan) -> None:
         return
     except LocalStackError as error:
         raise DemoFailed(str(error)) from error
+    except DemoFailed as failed:
+        sys.stderr.writelines(f"  {line}\n" for line in failed.details)
+        raise
     if summary is None:
         return
     sys.stdout.write("\n" + "\n".join(summary.lines()) + "\n")

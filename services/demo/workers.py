@@ -171,10 +171,9 @@ class Workers:
 
 
 def _death(worker: Worker) -> DemoFailed:
-    last = "".join(f"\n  {line}" for line in worker.last_lines())
+    code = worker.process.returncode
     return DemoFailed(
-        f"the worker {worker.name} ended by itself with exit code {worker.process.returncode}; its log is {worker.log} "
-        f"and ends with:{last}"
+        f"the worker {worker.name} ended by itself with exit code {code}; its log is {worker.log}", worker.last_lines()
     )
 
 
