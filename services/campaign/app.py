@@ -1,12 +1,17 @@
 """The campaign worker: `smb-crm worker campaign`, or `faststream run services.campaign.app:create --factory`."""
 
+from typing import Annotated, TypeAlias
+
 from faststream.asgi import AsgiFastStream
 
 from services.campaign.handler import CampaignHandler
 from shared.runtime.settings import Settings, load_settings
-from shared.runtime.subscriber import Records, batch_options
+from shared.runtime.subscriber import Records, batch_options, described
 from shared.runtime.worker import Worker
 from shared.schemas.topics import JOB_SHARDS_TOPIC
+
+Inputs: TypeAlias = Annotated[Records, described("campaign")]
+Shards: TypeAlias = Annotated[Records, described("campaign", shards=True)]
 
 
 def create(settings: Settings | None = None) -> AsgiFastStream:
@@ -24,7 +29,7 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
     requests_in = worker.broker.subscriber(*inputs, **batch_options(settings, requests, settings.batch_max_records))
 
     @requests_in
-    async def campaign_requests(records: Records) -> None:
+    async def campaign_requests(records: Inputs) -> None:
         """Apply approvals and commands once each, announce what they change; begin the daily advance."""
         await requests.process(records, requests_in.consumer)
 
@@ -33,7 +38,7 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
     shards_in = worker.broker.subscriber(shard_topic, **batch_options(settings, shards, 1))
 
     @shards_in
-    async def campaign_shards(records: Records) -> None:
+    async def campaign_shards(records: Shards) -> None:
         """Advance the campaigns of one key range of SMBs."""
         await shards.process(records, shards_in.consumer)
 

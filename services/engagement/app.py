@@ -1,12 +1,17 @@
 """The engagement worker: `smb-crm worker engagement`, or `faststream run services.engagement.app:create --factory`."""
 
+from typing import Annotated, TypeAlias
+
 from faststream.asgi import AsgiFastStream
 
 from services.engagement.handler import EngagementHandler
 from shared.runtime.settings import Settings, load_settings
-from shared.runtime.subscriber import Records, batch_options
+from shared.runtime.subscriber import Records, batch_options, described
 from shared.runtime.worker import Worker
 from shared.schemas.topics import JOB_SHARDS_TOPIC
+
+Inputs: TypeAlias = Annotated[Records, described("engagement")]
+Shards: TypeAlias = Annotated[Records, described("engagement", shards=True)]
 
 
 def create(settings: Settings | None = None) -> AsgiFastStream:
@@ -24,7 +29,7 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
     events_in = worker.broker.subscriber(*inputs, **batch_options(settings, events, settings.batch_max_records))
 
     @events_in
-    async def engagement_events(records: Records) -> None:
+    async def engagement_events(records: Inputs) -> None:
         """Store events once each, score the SMBs that they are about, announce what moved; begin recalculations."""
         await events.process(records, events_in.consumer)
 
@@ -33,7 +38,7 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
     shards_in = worker.broker.subscriber(shard_topic, **batch_options(settings, shards, 1))
 
     @shards_in
-    async def engagement_shards(records: Records) -> None:
+    async def engagement_shards(records: Shards) -> None:
         """Score one key range of SMBs."""
         await shards.process(records, shards_in.consumer)
 

@@ -1,16 +1,21 @@
 """The tier worker: `smb-crm worker tier`, or `faststream run services.tier.app:create --factory`."""
 
+from typing import Annotated, TypeAlias
+
 from faststream.asgi import AsgiFastStream
 
 from services.tier.handler import TierHandler
 from shared.runtime.batch import transact
 from shared.runtime.settings import Settings, load_settings
-from shared.runtime.subscriber import Records, batch_options
+from shared.runtime.subscriber import Records, batch_options, described
 from shared.runtime.worker import Worker
 from shared.schemas.topics import JOB_SHARDS_TOPIC
 
 # How often to look whether an evaluation still has to wait for its day's recalculation.
 LOOK_SECONDS = 1.0
+
+Inputs: TypeAlias = Annotated[Records, described("tier")]
+Shards: TypeAlias = Annotated[Records, described("tier", shards=True)]
 
 
 def create(settings: Settings | None = None) -> AsgiFastStream:
@@ -30,7 +35,7 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
     )
 
     @announcements_in
-    async def tier_announcements(records: Records) -> None:
+    async def tier_announcements(records: Inputs) -> None:
         """Look at the SMBs whose scores were announced, and change their tiers; register evaluations."""
         await announcements.process(records, announcements_in.consumer)
 
@@ -39,7 +44,7 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
     shards_in = worker.broker.subscriber(shard_topic, **batch_options(settings, shards, 1))
 
     @shards_in
-    async def tier_shards(records: Records) -> None:
+    async def tier_shards(records: Shards) -> None:
         """Evaluate one key range of SMBs."""
         await shards.process(records, shards_in.consumer)
 

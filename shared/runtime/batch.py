@@ -71,7 +71,9 @@ class Batches:
             group, now = self.consumer_group, locked.now
             await copies.note(connection, outcome.copies, consumer_group=group, now=now)
             await dead_letters.park(connection, parked, consumer_group=group, service=self.service, now=now)
-            await progress.record(connection, group, next_offsets(received), self.acknowledged, now)
+            before = await progress.record(connection, group, next_offsets(received), self.acknowledged, now)
+            again = _delivered_again(received, parked, before)
+            await dead_letters.withdraw(connection, again, consumer_group=group)
             crash_points.reach(crash_points.BEFORE_COMMIT)
             await commit(connection)
             crash_points.reach(crash_points.AFTER_COMMIT)
@@ -127,6 +129,25 @@ async def _lock(connection: AsyncConnection, inputs: Sequence[Input]) -> heads.L
     if len(inputs) == 1 and isinstance(shard := inputs[0].data, JobShard):
         return await heads.lock_range(connection, shard.first.key, shard.last.key)
     return await heads.lock(connection, (one.smb for one in inputs if one.smb is not None))
+
+
+def _delivered_again(
+    received: Sequence[Received], parked: Sequence[DeadLetter], before: progress.Offsets
+) -> list[Record]:
+    """Records that this group had settled before and that this batch did not park: what parked them then is repaired.
+
+    A release that fails on everything parks up to a hundred before its line stops, and acknowledges none of them.
+    """
+    again = [
+        one.record
+        for one in received
+        if one.input is not None
+        and one.record.offset < before.get(TopicPartition(one.record.topic, one.record.partition), 0)
+    ]
+    if not again or not parked:
+        return again
+    places = {(letter.record.topic, letter.record.partition, letter.record.offset) for letter in parked}
+    return [record for record in again if (record.topic, record.partition, record.offset) not in places]
 
 
 def _rejected(received: Sequence[Received], outcome: Outcome) -> list[DeadLetter]:

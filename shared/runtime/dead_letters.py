@@ -26,6 +26,16 @@ PARK = text(
     ON CONFLICT DO NOTHING
     """,
 )
+WITHDRAW = text(
+    """
+    DELETE FROM dead_letters AS letter
+    USING unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:offsets AS bigint[]))
+        AS settled (topic, partition_number, partition_offset)
+    WHERE letter.consumer_group = :consumer_group AND letter.topic = settled.topic
+        AND letter.partition_number = settled.partition_number AND letter.partition_offset = settled.partition_offset
+        AND letter.replayed_at IS NULL
+    """,
+)
 LIST = text(
     """
     SELECT * FROM dead_letters
@@ -67,6 +77,20 @@ async def park(
     if letters:
         rows = [_row(letter) | {"consumer_group": consumer_group, "service": service, "now": now} for letter in letters]
         await connection.execute(PARK, rows)
+
+
+async def withdraw(
+    connection: AsyncConnection, records: Sequence[ConsumerRecord[bytes | None, bytes | None]], *, consumer_group: str
+) -> None:
+    """Take back the letters of records that were delivered again and could be applied now: one record, one end."""
+    if records:
+        parameters = {
+            "consumer_group": consumer_group,
+            "topics": [record.topic for record in records],
+            "partitions": [record.partition for record in records],
+            "offsets": [record.offset for record in records],
+        }
+        await connection.execute(WITHDRAW, parameters)
 
 
 def _row(letter: DeadLetter) -> dict[str, Any]:

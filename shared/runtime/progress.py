@@ -52,8 +52,8 @@ async def read(connection: AsyncConnection, consumer_group: str) -> dict[TopicPa
 
 async def record(
     connection: AsyncConnection, consumer_group: str, finished: Offsets, acknowledged: Offsets, now: datetime
-) -> None:
-    """Write how far this batch has come.
+) -> Offsets:
+    """Write how far this batch has come; returns how far the group had come before, where it had.
 
     `acknowledged` is what Kafka is known to have committed for these partitions. Raises DatabaseWentBack when a row
     stands before it: writing would hide that records between the two are missing from the restored database.
@@ -70,6 +70,7 @@ async def record(
     await connection.execute(
         WRITE, parameters | {"next_offsets": [finished[partition] for partition in partitions], "now": now}
     )
+    return known
 
 
 def require_not_behind(consumer_group: str, rows: Offsets, acknowledged: Offsets) -> None:

@@ -13,6 +13,8 @@ from pydantic import SkipValidation, WithJsonSchema
 from shared.runtime.consumer import Consumer
 from shared.runtime.kafka import REQUEST_TIMEOUT_MILLISECONDS, broker_security
 from shared.runtime.settings import Settings
+from shared.schemas.json_schemas import schema_of_documents
+from shared.schemas.topics import JOB_SHARDS_TOPIC, TOPICS, Service, accepted_types
 
 # The longest a rebalance waits for a running batch; a batch is shorter than a transaction may be.
 REBALANCE_SECONDS = 90
@@ -21,11 +23,14 @@ POLL_MILLISECONDS = 20
 # Longer than any outage during which a batch is retried: leaving the group would only cost a rebalance.
 LONGEST_BATCH_MILLISECONDS = 3_600_000
 
-Records = Annotated[
-    list[Any],
-    SkipValidation,
-    WithJsonSchema({"type": "array", "items": {"type": "object", "description": "One CloudEvents message"}}),
-]
+Records = Annotated[list[Any], SkipValidation]
+"""Raw records of Kafka. An app adds `described(...)`, for the AsyncAPI page alone: decoding is `Consumer`'s."""
+
+
+def described(service: Service, *, shards: bool = False) -> WithJsonSchema:
+    """Say which documents a service reads: its inputs, or the job shards of its own."""
+    topics = [topic for topic in TOPICS if (topic == JOB_SHARDS_TOPIC) is shards]
+    return WithJsonSchema(schema_of_documents({name for topic in topics for name in accepted_types(service, topic)}))
 
 
 def create_broker(settings: Settings) -> KafkaBroker:

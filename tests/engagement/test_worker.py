@@ -181,5 +181,6 @@ async def test_a_worker_says_that_it_is_alive_ready_and_how_it_works(running: In
     assert "smb_batch_seconds" in metrics
     status, page = worker.ops("/docs")
     assert status == 200
-    assert "engagement" in page
+    assert "EmailClicked" in page
+    assert "The link's target" in page
     assert worker.terminate() == 0
