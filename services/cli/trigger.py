@@ -8,6 +8,7 @@ from uuid import uuid4
 import typer
 
 from services.cli.connections import rfc_3339, run
+from services.cli.errors import CommandFailed
 from services.cli.output import AsJson, moment, say, say_json
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ async def publish(settings: "Settings", name: TriggerName, scheduled_for: dateti
     producer = AIOKafkaProducer(**producer_options(settings))
     try:
         await producer.start()
+        # Asked before: sending to a topic that is not there would wait for it, for twenty seconds.
+        if topic not in (await producer.client.fetch_all_metadata()).topics():
+            raise CommandFailed(f"topic {topic} is missing: run `smb-crm topics`")
         placed = await producer.send_and_wait(topic, message.value, key=name.encode(), headers=message.headers)
     finally:
         await producer.stop()
