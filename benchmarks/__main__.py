@@ -58,7 +58,7 @@ def main() -> int:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         sys.stderr.write(f"benchmarks: {first}\n")
         return 1
-    console.print(table(rows, f"Medians of {sizes.rounds} rounds, {sizes.name} sizes, {seconds:.0f} s"))
+    console.print(table(rows, f"Medians, {sizes.name} sizes, {seconds:.0f} s"))
     console.print(described, style="dim")
     if given.json:
         document = {"sizes": sizes.name, "seconds": seconds, "servers": described, "rows": [r.as_json() for r in rows]}

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Counts of one run. Every measurement is repeated `rounds` times, in turn with what it is compared with."""
+    """Counts of one run. Every measurement is repeated in rounds, in turn with what it is compared with."""
 
     name: str
+    throughput_rounds: int
+    # Of everything else.
     rounds: int
     smbs: int
     history_events: int
@@ -28,21 +30,23 @@ class Sizes:
 
 DEFAULT = Sizes(
     name="default",
-    rounds=3,
-    smbs=50_000,
-    history_events=750_000,
-    long_history_events=7_500_000,
+    throughput_rounds=3,
+    rounds=2,
+    smbs=20_000,
+    history_events=300_000,
+    long_history_events=3_000_000,
     hot_smb_events=200_000,
     round_events=60_000,
     plain_events=800,
     latency_seconds=5,
-    recalculated_smbs=100_000,
+    recalculated_smbs=50_000,
     footprint_events=50_000,
-    disk_gigabytes=12,
+    disk_gigabytes=10,
 )
 FULL = Sizes(
     name="full",
-    rounds=5,
+    throughput_rounds=5,
+    rounds=3,
     smbs=200_000,
     history_events=3_000_000,
     long_history_events=30_000_000,
@@ -56,6 +60,7 @@ FULL = Sizes(
 )
 TRIAL = Sizes(
     name="trial",
+    throughput_rounds=1,
     rounds=1,
     smbs=2_000,
     history_events=20_000,

@@ -75,14 +75,14 @@ class Row:
 def table(rows: Iterable[Row], title: str) -> Table:
     """All rows, with medians, ratios, goals and what became of them."""
     shown = Table(title=title, title_justify="left", title_style="bold")
-    shown.add_column("benchmark")
-    shown.add_column("measured")
-    shown.add_column("median", justify="right")
-    shown.add_column("beside")
-    shown.add_column("median", justify="right")
-    shown.add_column("ratio", justify="right")
-    shown.add_column("goal", justify="right")
-    shown.add_column("")
+    shown.add_column("benchmark", overflow="fold")
+    shown.add_column("measured", overflow="fold")
+    shown.add_column("median", justify="right", no_wrap=True)
+    shown.add_column("beside", overflow="fold")
+    shown.add_column("median", justify="right", no_wrap=True)
+    shown.add_column("ratio", justify="right", no_wrap=True)
+    shown.add_column("goal", justify="right", no_wrap=True)
+    shown.add_column("", no_wrap=True)
     for row in rows:
         met = {None: "", True: "[green]met[/green]", False: "[red]short[/red]"}[row.met]
         shown.add_row(

@@ -28,7 +28,7 @@ async def run(stage: Stage) -> list[Row]:
     floor_one: list[float] = []
     floor_two: list[float] = []
     plain: list[float] = []
-    for number in range(1, sizes.rounds + 1):
+    for number in range(1, sizes.throughput_rounds + 1):
         half, whole = (Mix(1000 + 10 * number + step, sizes.round_events // (2 - step), sizes.smbs) for step in (0, 1))
         one.append(await events_per_second(stage, base, 1, half))
         floor_one.append(await floor.events_per_second(stage, base, 1, half))
