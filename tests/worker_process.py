@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 # How long anything may take before a test gives up; generous, because machines are slow and shared.
 PATIENCE_SECONDS = 90
@@ -54,7 +54,7 @@ class WorkerProcess:
         """GET a path of the operations server; status 0 when it does not answer."""
         url = f"http://127.0.0.1:{self.environment['SMB_OPS_PORT']}{path}"
         try:
-            with urlopen(url, timeout=5) as answer:
+            with build_opener(ProxyHandler({})).open(url, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except URLError as error:
             return getattr(error, "code", 0) or 0, error.read().decode() if hasattr(error, "read") else ""
