@@ -53,12 +53,6 @@ async def _send(producer: AIOKafkaProducer, letter: RowMapping) -> "asyncio.Futu
     headers = [(name, dead_letters.from_base64(value)) for name, value in letter["headers"]]
     partitions = await producer.partitions_for(topic)
     partition = letter["partition_number"] if letter["partition_number"] in partitions else None
-    if letter["key"] is None and letter["value"] is None:
-        # Kafka takes such a record, the producer's own method does not.
-        batch = producer.create_batch()
-        batch.append(timestamp=None, key=None, value=None, headers=headers)
-        alone: asyncio.Future[object] = await producer.send_batch(batch, letter["topic"], partition=partition or 0)
-        return alone
     sent: asyncio.Future[object]
     if key is None and value is None:
         # aiokafka sends no record without key and value; other producers do, and a batch of our own takes it.
