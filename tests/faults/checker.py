@@ -233,7 +233,8 @@ def reported(sent: Sent) -> Stored | None:
     try:
         body = json.loads(sent.value or b"")
         if headers.get("ce_id") is not None and "specversion" not in body:
-            texts = {name.removeprefix("ce_"): value.decode() for name, value in headers.items() if value is not None}
+            given = [(name.removeprefix("ce_"), value) for name, value in headers.items() if value is not None]
+            texts = {name: value.decode(errors="replace") for name, value in given}
             body = {**texts, "data": body}
         data = body["data"]
         smb = SmbKey(UUID(body["tenantid"]), UUID(data["smb_id"]))
@@ -241,5 +242,5 @@ def reported(sent: Sent) -> Stored | None:
         kind = approval if body["type"] == "ApprovalSubmitted" else KINDS[body["type"]]
         occurred_at = datetime.fromisoformat(body["time"]).astimezone(UTC)
         return Stored(smb, body["source"], body["id"], kind, occurred_at, sent.place)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.structs import RecordMetadata
 
 from shared.schemas.identity import Place, SmbKey
 from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, ENGAGEMENT_TOPICS
@@ -24,6 +25,7 @@ KIND_TOPICS = {
     "approval_approved": "approval.submitted",
     "approval_rejected": "approval.submitted",
 }
+OURS = b"/modules/smb-crm"
 # The test's own patience with a broker that is down.
 PRODUCER_MILLISECONDS = 90_000
 
@@ -38,20 +40,23 @@ class Load:
 
     async def send(self, messages: Sequence[Message]) -> list[Place]:
         """Publish in order, wait for the acknowledgements, return where the records stand."""
-        sent = [
-            await self._producer.send(
-                self._installation.topics.full_name(one.topic),
-                one.value,
-                key=one.key,
-                headers=list(one.headers),
-                partition=one.partition,
-            )
-            for one in messages
-        ]
+        sent = [await self._send(one) for one in messages]
         stand = await asyncio.gather(*sent)
         places = [Place(one.topic, at.partition, at.offset) for one, at in zip(messages, stand, strict=True)]
         self.acknowledged.update(places)
         return places
+
+    async def _send(self, one: Message) -> "asyncio.Future[RecordMetadata]":
+        topic, headers = self._installation.topics.full_name(one.topic), list(one.headers)
+        if one.key is None and one.value is None:
+            # The producer's own method takes no such record, Kafka does.
+            batch = self._producer.create_batch()
+            batch.append(timestamp=None, key=None, value=None, headers=headers)
+            sent = await self._producer.send_batch(batch, topic, partition=one.partition or 0)
+        else:
+            sent = await self._producer.send(topic, one.value, key=one.key, headers=headers, partition=one.partition)
+        acknowledgement: asyncio.Future[RecordMetadata] = sent
+        return acknowledgement
 
 
 @asynccontextmanager
@@ -107,18 +112,21 @@ async def dumped(installation: Installation, *loads: Load) -> Dump:
         Sent(Place(topic, one.partition, one.offset), one.key, one.value, tuple(one.headers))
         for topic, one in await read_topics(installation, set(ENGAGEMENT_TOPICS.values()))
     ]
-    told = [_told(one) for _, one in await read_topics(installation, {ANNOUNCEMENTS_TOPIC})]
+    announced = await read_topics(installation, {ANNOUNCEMENTS_TOPIC})
+    told = [_told(one) for _, one in announced if ("ce_source", OURS) in one.headers]
     heads = await installation.fetch("SELECT * FROM smb_heads")
     live = await installation.fetch("SELECT tenant_id, id FROM smbs WHERE deleted_at IS NULL")
-    copies = await installation.fetch("SELECT * FROM repeated_inputs WHERE consumer_group = $1", _group(installation))
+    repeated = await installation.fetch("SELECT * FROM repeated_inputs WHERE consumer_group = $1", _group(installation))
+    copies = [
+        Place(_short(installation, row["topic"]), row["partition_number"], row["partition_offset"]) for row in repeated
+    ]
     return Dump(
         sent=sent,
-        acknowledged=frozenset(place for load in loads for place in load.acknowledged),
-        events=await _stored(installation),
-        copies=frozenset(
-            Place(_short(installation, row["topic"]), row["partition_number"], row["partition_offset"])
-            for row in copies
+        acknowledged=frozenset(
+            place for load in loads for place in load.acknowledged if place.topic in ENGAGEMENT_TOPICS.values()
         ),
+        events=await _stored(installation),
+        copies=frozenset(place for place in copies if place.topic in ENGAGEMENT_TOPICS.values()),
         letters=[letter for letter in await letters(installation) if letter.place.topic in ENGAGEMENT_TOPICS.values()],
         heads={
             SmbKey(_plain(row["tenant_id"]), _plain(row["smb_id"])): Head(

@@ -1,0 +1,110 @@
+"""Deadlocks and serialization failures: everybody locks in one order, and what others cause is tried again."""
+
+import asyncio
+import random
+
+import asyncpg
+
+from shared.runtime.batch import transact
+from shared.runtime.database import Database, Transaction
+from shared.runtime.outcome import Announcement, Outcome
+from shared.schemas.announcements import SMBErased
+from shared.schemas.identity import SmbKey
+from tests.faults.scene import all_hold, load_on, metric
+from tests.faults.traffic import traffic
+from tests.installation import Installation, event, eventually
+
+WAITS_FOR_A_HEAD = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE OF head%'
+"""
+# The first three inserts fail as a serializable server would have them fail; a sequence is not rolled back.
+FAIL_THREE_TIMES = """
+CREATE SEQUENCE failures;
+GRANT USAGE ON SEQUENCE failures TO PUBLIC;
+CREATE FUNCTION fail_three_times() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('failures') <= 3 THEN
+        RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER fail_three_times BEFORE INSERT ON engagement_events
+FOR EACH STATEMENT EXECUTE FUNCTION fail_three_times();
+"""
+TEAR_DOWN = """
+DROP TRIGGER fail_three_times ON engagement_events;
+DROP FUNCTION fail_three_times;
+DROP SEQUENCE failures;
+"""
+
+
+async def test_changes_of_the_same_smbs_in_opposite_orders_never_deadlock(installation: Installation) -> None:
+    """Forty transactions over shuffled SMBs beside two workers: each takes its number, none fails."""
+    smbs = await installation.add_smbs(8)
+    chance = random.Random(1)
+    database = Database.create(installation.settings.database_url.get_secret_value(), pool_size=12)
+    orders = [chance.sample(smbs, 6) for _ in range(20)]
+    orders += [order[::-1] for order in orders]
+
+    async def change(order: list[SmbKey]) -> Outcome:
+        async def announce(_transaction: Transaction, _now: object) -> Outcome:
+            return Outcome(announcements=[Announcement(smb, SMBErased(smb_id=smb.smb_id)) for smb in order])
+
+        return await transact(database, installation.topics, order, announce)
+
+    workers = [installation.start("engagement", SMB_BATCH_MAX_RECORDS="10") for _ in range(2)]
+    async with load_on(installation) as load:
+        await load.send(traffic(1, smbs, 300))
+        outcomes = await asyncio.gather(*map(change, orders))
+        await all_hold(installation, load)
+    await database.close()
+    assert len(outcomes) == len(orders)
+    told = await installation.value("SELECT count(*) FROM outgoing_messages WHERE type = 'SMBErased'")
+    assert told == sum(len(order) for order in orders)
+    assert await installation.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
+    assert [worker.terminate() for worker in workers] == [0, 0]
+
+
+async def test_a_deadlock_that_somebody_else_causes_is_tried_again(installation: Installation) -> None:
+    first, last = sorted(await installation.add_smbs(2))
+    worker = installation.start("engagement")
+    url = installation.settings.database_url.get_secret_value()
+    outsider = await asyncpg.connect(url)
+    lock = "SELECT FROM smb_heads WHERE (tenant_id, smb_id) = ($1, $2) FOR UPDATE"
+    try:
+        # Never the one who gives up.
+        await outsider.execute("SET deadlock_timeout = '1h'")
+        async with outsider.transaction():
+            await outsider.execute(lock, *last)
+            async with load_on(installation) as load:
+                await load.send([
+                    event("CallbackReceived", smb, call_id="c") for smb in (first, last, first)
+                ])  # fmt: skip
+                await eventually(lambda: installation.value(WAITS_FOR_A_HEAD), "the worker waits for the outsider")
+                await outsider.execute(lock, *first)
+        await all_hold(installation, load)
+    finally:
+        await outsider.close()
+    assert metric(worker.ops("/metrics")[1], "smb_retries_total", cause="sqlstate_40") >= 1
+    assert await installation.value("SELECT count(*) FROM dead_letters WHERE smb_id = $1", first.smb_id) == 0
+    assert worker.terminate() == 0
+
+
+async def test_a_serialization_failure_is_tried_again(installation: Installation) -> None:
+    smbs = await installation.add_smbs(3)
+    await installation.fetch("SELECT 1")
+    connection = await asyncpg.connect(installation.settings.database_url.get_secret_value())
+    await connection.execute(FAIL_THREE_TIMES)
+    try:
+        worker = installation.start("engagement")
+        async with load_on(installation) as load:
+            await load.send(traffic(9, smbs, 50))
+            dump = await all_hold(installation, load)
+        assert await connection.fetchval("SELECT last_value FROM failures") > 3
+    finally:
+        await connection.execute(TEAR_DOWN)
+        await connection.close()
+    assert dump.events
+    assert metric(worker.ops("/metrics")[1], "smb_retries_total", cause="sqlstate_40") >= 3
+    assert worker.terminate() == 0
