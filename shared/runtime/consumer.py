@@ -91,7 +91,7 @@ class Consumer:
         """Apply a part; temporary trouble is retried for ever, with jittered backoff, while readiness is red."""
         attempts = AsyncRetrying(
             retry=retry_if_exception(lambda error: is_temporary(error) and not (is_too_slow(error) and len(part) > 1)),
-            wait=wait_exponential_jitter(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS),
+            wait=wait_exponential_jitter(multiplier=FIRST_BACKOFF_SECONDS, max=LONGEST_BACKOFF_SECONDS),
             sleep=self.line.pause,
             before_sleep=self._report_trouble,
             reraise=True,

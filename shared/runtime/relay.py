@@ -46,7 +46,7 @@ class Relay:
         """Lead whenever possible, until the shutdown. Any trouble gives the lead back and starts afresh."""
         attempts = AsyncRetrying(
             retry=retry_if_not_exception_type(Stopping),
-            wait=wait_exponential_jitter(0.2, 5),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5),
             sleep=self._line.pause,
             before_sleep=self._report,
         )
