@@ -154,7 +154,7 @@ class Tracer:
         """The dead letters that name this id as their own, as far as they can be read."""
         event_id = self._sought.event_id
         parameters = {
-            "header": json.dumps([["ce_id", to_base64(event_id.encode())]]),
+            "header": json.dumps(["ce_id", to_base64(event_id.encode())]),
             "event_id_bytes": json.dumps(event_id, ensure_ascii=False)[1:-1].encode(),
             "tenant_id": self._sought.tenant_id,
             "at_most": LETTERS_AT_MOST,

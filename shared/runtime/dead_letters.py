@@ -22,7 +22,7 @@ PARK = text(
         service, error_class, reason, attempts, parked_at, tenant_id, smb_id)
     VALUES
         (:consumer_group, :topic, :partition_number, :partition_offset, :message_timestamp, :key, :value,
-        CAST(:headers AS jsonb), :service, :error_class, :reason, :attempts, :now, :tenant_id, :smb_id)
+        CAST(:headers AS json), :service, :error_class, :reason, :attempts, :now, :tenant_id, :smb_id)
     ON CONFLICT DO NOTHING
     """,
 )
@@ -104,7 +104,7 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "message_timestamp": datetime.fromtimestamp(record.timestamp / 1000, UTC) if has_timestamp else None,
         "key": record.key,
         "value": record.value,
-        "headers": json.dumps([[name.replace("\x00", "\\0"), to_base64(value)] for name, value in record.headers]),
+        "headers": json.dumps([[name, to_base64(value)] for name, value in record.headers]),
         "error_class": letter.error_class,
         "reason": letter.reason.replace("\x00", "\\0")[:1000],
         "attempts": letter.attempts,

@@ -45,6 +45,7 @@ CREATE TABLE outbox (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)
 """
 
+# The headers as json, not jsonb: a header's name may hold NUL, which jsonb refuses.
 DEAD_LETTERS = """
 CREATE TABLE dead_letters (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -55,7 +56,7 @@ CREATE TABLE dead_letters (
     message_timestamp timestamptz,
     key bytea,
     value bytea,
-    headers jsonb NOT NULL,
+    headers json NOT NULL,
     service text NOT NULL,
     error_class text NOT NULL,
     reason text NOT NULL CHECK (char_length(reason) <= 1000),
