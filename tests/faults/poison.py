@@ -141,11 +141,24 @@ def broken_binary() -> Iterator[tuple[str, Message]]:
         yield f"ce_{name}: missing", headers(plain, without=f"ce_{name}")
     yield "binary: body cut off", replace(in_binary_mode(good()), value=b"{")
     yield "binary: tombstone", replace(in_binary_mode(good()), value=None)
+    yield "NUL in a header's name", headers(replace(good(), value=b"{"), ("n\0", b"\0"), ("", None), ("n\0", b"again"))
     yield "binary: NUL", headers(in_binary_mode(good()), ("ce_id", b"\0"), without="ce_id")
 
 
 def of_other_owners() -> Iterator[Case]:
-    """Triggers, shards and announcements."""
+    """Commands, triggers, shards and announcements."""
+    commands = "smb.campaign-commands"
+    command = replace(good(), topic=commands)
+    yield Case("command: tombstone", replace(command, value=None), "campaign")
+    yield Case("command: not JSON", replace(command, value=b"{"), "campaign")
+    yield Case("command: an event", command, "campaign")
+    yield Case("command: no start date", attributes(command, type="ScheduleCampaign"), "campaign")
+    yield Case(
+        "command: NUL in the reason",
+        other_bytes(attributes(command, type="PauseCampaign"), '"m-1"', r'"m-1", "reason": "\u0000"'),
+        "campaign",
+    )
+    yield Case("command: unknown SMB", attributes(command, type="StartCampaign"), "campaign")
     night = trigger("RecalculateEngagementScores")
     yield Case("schedule: tombstone", replace(night, value=None), UNKNOWN_TRIGGER_OWNER)
     yield Case("schedule: not JSON", replace(night, value=b"{"), UNKNOWN_TRIGGER_OWNER)

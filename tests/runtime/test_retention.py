@@ -22,7 +22,8 @@ INSERT INTO repeated_inputs (consumer_group, topic, partition_number, partition_
 RUN = """
 INSERT INTO job_runs (run_id, name, trigger_source, trigger_id, partition_number, partition_offset, scheduled_for,
     status, received_at, progressed_at, finished_at, shards_total)
-VALUES ($1, 'J', 's', $2, 0, 0, $3::timestamptz, $4::text, $3, $3, CASE WHEN $4 = 'finished' THEN $3::timestamptz END, 0)
+VALUES ($1, 'J', 's', $2, 0, 0, $3::timestamptz, $4::text, $3, $3,
+    CASE WHEN $4 = 'finished' THEN $3::timestamptz END, 0)
 """
 
 
