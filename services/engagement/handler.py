@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from services.engagement import rules, store
 from services.engagement.events import EVENT_TYPES, as_row, last_seen, says_the_same, stands_at
@@ -58,47 +59,58 @@ class EngagementHandler:
     async def _apply_events(self, transaction: Transaction, events: Sequence[Input], now: datetime) -> Outcome:
         outcome = Outcome()
         first: dict[Identity, tuple[Input, EventRow]] = {}
+        again: list[tuple[Input, EventRow]] = []
         for event in events:
             if event.smb is None or event.smb in transaction.erased:
                 outcome.erased += 1
                 continue
             row = as_row(event, event.smb)
-            known = first.setdefault(_identity(row), (event, row))
-            if known[0] is not event:
-                outcome.repeated += 1
-                outcome.copies.append(Copy(event, not says_the_same(row, known[1])))
+            if first.setdefault(_identity(row), (event, row))[0] is not event:
+                again.append((event, row))
         if not first:
             return outcome
         rows = [first[identity][1] for identity in sorted(first)]
+        known: dict[Identity, Any] = {}
         if await store.insert_events(transaction, rows, now) < len(rows):
-            rows = await self._only_new(transaction, first, rows, outcome, now)
-        outcome.applied += len(rows)
-        if rows:
-            to_announce = await store.score_touched(transaction, last_seen(rows), self.policy.score, now)
+            known = await self._known_before(transaction, rows, now)
+        self._count_repeated(outcome, first, again, known)
+        new = [row for row in rows if _identity(row) not in known] if known else rows
+        outcome.applied += len(new)
+        if new:
+            to_announce = await store.score_touched(transaction, last_seen(new), self.policy.score, now)
             outcome.announcements += await self._announce(transaction, to_announce, _causes(first, to_announce), now)
         return outcome
 
-    async def _only_new(
-        self,
-        transaction: Transaction,
-        sent: dict[Identity, tuple[Input, EventRow]],
-        rows: Sequence[EventRow],
-        outcome: Outcome,
-        now: datetime,
-    ) -> list[EventRow]:
-        """Return the rows that this transaction inserted; count the others as repeated and note the copies."""
+    async def _known_before(
+        self, transaction: Transaction, rows: Sequence[EventRow], now: datetime
+    ) -> dict[Identity, Any]:
+        """The stored events that this transaction did not insert, by identity."""
         stored = await store.find_events(transaction, rows)
-        new = []
-        for row in rows:
-            found = stored[_identity(row)]
-            here = stands_at(row, found)
-            if here and found.received_at == now:
-                new.append(row)
-                continue
+        return {
+            _identity(row): found
+            for row in rows
+            if not (stands_at(row, found := stored[_identity(row)]) and found.received_at == now)
+        }
+
+    def _count_repeated(
+        self,
+        outcome: Outcome,
+        first: dict[Identity, tuple[Input, EventRow]],
+        again: Sequence[tuple[Input, EventRow]],
+        known: dict[Identity, Any],
+    ) -> None:
+        """Count what was applied before, and note the copies; each is compared with the event that was applied."""
+        for identity, found in known.items():
+            event, row = first[identity]
             outcome.repeated += 1
-            if not here:
-                outcome.copies.append(Copy(sent[_identity(row)][0], not says_the_same(row, found)))
-        return new
+            if not stands_at(row, found):
+                outcome.copies.append(Copy(event, not says_the_same(row, found)))
+        for event, row in again:
+            identity = _identity(row)
+            applied = known[identity] if identity in known else first[identity][1]
+            outcome.repeated += 1
+            if not stands_at(row, applied):
+                outcome.copies.append(Copy(event, not says_the_same(row, applied)))
 
     async def _announce(
         self,

@@ -14,6 +14,8 @@ from shared.schemas.policy import Scoring, hundredths
 ORDINARY_EVENTS = 400
 # Approvals of a hot SMB that are read first; all the others only if these do not reach the cap.
 NEWEST_APPROVALS = 1000
+# PostgreSQL refuses a power that is too small for a float, where Python gives 0; both round to 0 long before.
+HALF_LIVES = 1000
 
 
 def parameters(scoring: Scoring, as_of: date) -> dict[str, Any]:
@@ -43,8 +45,8 @@ def approval_sum(scoring: Scoring) -> str:
     """The decayed points of all approved approvals among the rows, as a float."""
     per_approval = (
         f"CAST('{scoring.approval.points}' AS float8) * power(CAST(0.5 AS float8),"
-        " (:as_of - CAST(occurred_at AT TIME ZONE 'UTC' AS date))"
-        f" / CAST({scoring.approval.half_life_days} AS float8))"
+        f" least({HALF_LIVES}, (:as_of - CAST(occurred_at AT TIME ZONE 'UTC' AS date))"
+        f" / CAST({scoring.approval.half_life_days} AS float8)))"
     )
     return f"coalesce(sum({per_approval}) FILTER (WHERE kind = '{APPROVED}' AND occurred_at < :until), 0)"
 

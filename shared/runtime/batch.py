@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.runtime import copies, crash_points, dead_letters, heads, outbox, progress
 from shared.runtime.database import Database, Transaction, commit
 from shared.runtime.dead_letters import DeadLetter
+from shared.runtime.errors import Reconnected
 from shared.runtime.outcome import Handler, Outcome
 from shared.schemas.bad_message import BadMessage
 from shared.schemas.envelope import Input, require_not_ahead
@@ -47,7 +48,8 @@ class Settled:
 class Batches:
     """Applies batches of one consumer group of one service.
 
-    `acknowledged` is what Kafka is known to have committed for the partitions of this process.
+    `acknowledged` is what Kafka is known to have committed for the partitions of this process. `compared` counts the
+    connections after which the whole database was last compared with Kafka.
     """
 
     service: Service
@@ -56,12 +58,19 @@ class Batches:
     topics: Topics
     handler: Handler
     acknowledged: dict[TopicPartition, int] = field(default_factory=dict)
+    compared: int = 0
 
     async def apply(self, received: Sequence[Received]) -> Settled:
-        """Apply all of `received` or nothing. Raises whatever went wrong, with nothing changed."""
+        """Apply all of `received` or nothing. Raises whatever went wrong, with nothing changed.
+
+        Raises Reconnected when a connection was made since the last comparison: a database that was restored from a
+        backup shows itself in any partition, and this batch's may have been quiet since then.
+        """
         inputs = [one.input for one in received if one.input is not None]
         parked = [one.bad for one in received if one.bad is not None]
         async with self.database.engine.connect() as connection:
+            if self.database.connections_made != self.compared:
+                raise Reconnected
             locked = await _lock(connection, inputs)
             timely, ahead = self._split_off_ahead(received, locked.now)
             transaction = Transaction(connection, locked.keys, locked.erased)

@@ -6,7 +6,7 @@ line is stopped: what was not committed is then delivered again.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,10 +17,21 @@ from shared.runtime import line as lines
 from shared.runtime import metrics
 from shared.runtime.batch import Batches, Received, Record, Settled, next_offsets
 from shared.runtime.dead_letters import DeadLetter
-from shared.runtime.errors import DatabaseWentBack, LineStopped, Stopping, cause_of, is_temporary, is_too_slow, one_line
+from shared.runtime.errors import (
+    DatabaseWentBack,
+    LineStopped,
+    Reconnected,
+    Stopping,
+    cause_of,
+    is_temporary,
+    is_too_slow,
+    one_line,
+    way_of,
+)
 from shared.runtime.line import Line
 from shared.runtime.logs import logger
 from shared.runtime.reading import Reader
+from shared.schemas.triggers import Trigger
 
 # How often a single record may fail in our own code before it is parked.
 ATTEMPTS = 3
@@ -31,8 +42,9 @@ LONGEST_BACKOFF_SECONDS = 10
 class Consumer:
     """Settles the batches of one consumer group, one after another."""
 
-    def __init__(self, batches: Batches, reader: Reader, line: Line) -> None:
+    def __init__(self, batches: Batches, reader: Reader, line: Line, compare: Callable[[], Awaitable[None]]) -> None:
         self.batches = batches
+        self._compare = compare
         self.reader = reader
         self.line = line
         self.busy = asyncio.Lock()
@@ -44,6 +56,7 @@ class Consumer:
         async with self.busy:
             self.working_since = monotonic()
             try:
+                self._require_running()
                 await self._learn_acknowledged(records, consumer)
                 received = self.reader.read(records)
                 with metrics.BATCH_SECONDS.labels(self.batches.service).time():
@@ -54,7 +67,7 @@ class Consumer:
             except (LineStopped, Stopping):
                 pass  # nothing of what is left was acknowledged: it is delivered again
             except Exception as error:  # noqa: BLE001  an error that left would let FastStream go on past this batch
-                logger().error("unexpected error around a batch", error=one_line(error), exc_info=error)
+                logger().error("unexpected error around a batch", error=one_line(error), way=way_of(error))
                 self.line.stop(lines.UNEXPECTED, f"an error that nobody expected, see the log: {one_line(error)}")
             finally:
                 self.working_since = None
@@ -71,7 +84,7 @@ class Consumer:
 
         Halves keep the order within each partition, so the progress of a half is true.
         """
-        waiting = deque([received])
+        waiting = deque(_apart(received))
         while waiting:
             part = waiting.popleft()
             try:
@@ -98,13 +111,28 @@ class Consumer:
         )
         async for attempt in attempts:
             with attempt:
-                if self.line.shutting_down.is_set():
-                    raise Stopping
-                settled = await self.batches.apply(part)
+                settled = await self._apply(part)
         self.in_trouble = False
         if any(one.input is not None for one in part):
             self.line.succeeded()
         return settled
+
+    async def _apply(self, part: list[Received]) -> Settled:
+        """Apply a part once; after a new connection first compare the database with what Kafka has acknowledged."""
+        while True:
+            self._require_running()
+            try:
+                return await self.batches.apply(part)
+            except Reconnected:
+                made = self.batches.database.connections_made
+                await self._compare()
+                self.batches.compared = made
+
+    def _require_running(self) -> None:
+        if self.line.stopped_because is not None:
+            raise LineStopped(self.line.stopped_because)
+        if self.line.shutting_down.is_set():
+            raise Stopping
 
     async def _try_alone(self, received: Received, error: Exception) -> Settled:
         """Try one record until it has failed three times in our own code; then park it."""
@@ -116,7 +144,7 @@ class Consumer:
             except Exception as again:  # noqa: BLE001  counted: the third time parks the record
                 error = again
         event_id = received.input.id if received.input else None
-        logger().error("record parked after failing", event_id=event_id, error=one_line(error), exc_info=error)
+        logger().error("record parked after failing", event_id=event_id, error=one_line(error), way=way_of(error))
         letter = DeadLetter(received.record, type(error).__name__, one_line(error), ATTEMPTS)
         settled = await self._persist([Received(received.record, None, letter)])
         self.line.failed()
@@ -134,6 +162,7 @@ class Consumer:
                 except KafkaError as error:
                     if self.line.shutting_down.is_set():
                         raise Stopping from error
+                    self.in_trouble = True
                     metrics.RETRIES.labels(self.batches.service, cause_of(error)).inc()
                     await self.line.pause(1)
 
@@ -175,3 +204,16 @@ class Consumer:
                 error_class=letter.error_class,
                 reason=letter.reason,
             )
+
+
+def _apart(received: list[Received]) -> list[list[Received]]:
+    """Part a batch so that each trigger stands alone, in order: it plans over all SMBs and holds no head meanwhile."""
+    parts: list[list[Received]] = []
+    together = False
+    for one in received:
+        alone = one.input is not None and isinstance(one.input.data, Trigger)
+        if alone or not together:
+            parts.append([])
+        parts[-1].append(one)
+        together = not alone
+    return parts

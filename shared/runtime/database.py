@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import CursorResult, TextClause, text
+from sqlalchemy import CursorResult, TextClause, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.schemas.identity import SmbKey
@@ -16,6 +16,7 @@ CONNECT = timedelta(seconds=10)
 # What a frozen process may hold at the longest: its locks are freed after this, and it starts again when it wakes.
 IDLE_IN_TRANSACTION = timedelta(seconds=30)
 # The longest statement and, where the server knows it (17), transaction; a batch that takes longer is halved.
+STATEMENT = timedelta(seconds=50)
 TRANSACTION = timedelta(seconds=60)
 # The client gives up on a statement a little later, for a server that answers nothing at all.
 COMMAND = timedelta(seconds=75)
@@ -26,7 +27,7 @@ SESSION = {"plan_cache_mode": "force_generic_plan", "random_page_cost": "1.1"}
 
 _LIMITS = {
     "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
-    "statement_timeout": TRANSACTION,
+    "statement_timeout": STATEMENT,
     "transaction_timeout": TRANSACTION,
 }
 # Only those settings that the server knows are set: PostgreSQL 15 has no transaction_timeout.
@@ -57,11 +58,12 @@ class Transaction:
 
 
 class Database:
-    """A pool of connections, each acting as one database role."""
+    """A pool of connections, each acting as one database role; `connections_made` counts them, also the lost ones."""
 
     def __init__(self, engine: AsyncEngine, connect: Callable[[str], Awaitable[asyncpg.Connection]]) -> None:
         self.engine = engine
         self._connect = connect
+        self.connections_made = 0
 
     @classmethod
     def create(cls, url: str, *, role: str = "smb_worker", pool_size: int = 6, application: str = "smb-crm") -> Self:
@@ -78,9 +80,20 @@ class Database:
             return connection
 
         engine = create_async_engine(
-            "postgresql+asyncpg://", async_creator=connect, pool_size=pool_size, max_overflow=0, pool_use_lifo=True
+            "postgresql+asyncpg://",
+            async_creator=connect,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_use_lifo=True,
+            hide_parameters=True,  # they are people's names and addresses, and errors are logged
         )
-        return cls(engine, connect)
+        database = cls(engine, connect)
+        event.listen(engine.sync_engine, "connect", database.count_connection)
+        return database
+
+    def count_connection(self, *_: object) -> None:
+        """Note that the pool made a connection: nobody knows yet whether it leads to the same database as before."""
+        self.connections_made += 1
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:

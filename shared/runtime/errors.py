@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import traceback
+from pathlib import Path
 
 import asyncpg
 import sqlalchemy.exc
@@ -20,6 +22,10 @@ class DatabaseWentBack(RuntimeTrouble):
     """The database stands before what this group has already acknowledged to Kafka: it was restored from a backup."""
 
 
+class Reconnected(RuntimeTrouble):
+    """A connection is new: whether it leads to the database that was known has to be looked at first."""
+
+
 class LineStopped(RuntimeTrouble):
     """This worker has stopped consuming and waits for a person."""
 
@@ -32,6 +38,7 @@ class Stopping(RuntimeTrouble):
 _TEMPORARY_CLASSES = frozenset({"08", "40", "53", "57", "58"})
 _TEMPORARY_CODES = frozenset(
     {
+        "25P04",  # transaction_timeout; a batch is halved, one record alone is tried again
         "25P03",  # idle_in_transaction_session_timeout ended us while we were frozen
         "25006",  # read-only: a failover is under way
         "55P03",  # lock not available
@@ -54,7 +61,8 @@ def sqlstate(error: BaseException) -> str | None:
 
 def is_too_slow(error: BaseException) -> bool:
     """Tell whether the transaction ran out of time: fewer records at once may succeed."""
-    return sqlstate(error) in _TOO_SLOW_CODES
+    # The driver reports a transaction that the server ended as a lost connection, and names the limit as its cause.
+    return any(getattr(one, "sqlstate", None) in _TOO_SLOW_CODES for one in _chain(error))
 
 
 def is_temporary(error: BaseException) -> bool:
@@ -72,9 +80,19 @@ def cause_of(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The error in one line without NUL, at most 500 characters, for a log or a stored reason."""
-    text = f"{type(error).__name__}: {error}".replace("\x00", "\\0")
-    return " ".join(text.split())[:500]
+    """The error in one line without NUL, at most 500 characters, for a log or a stored reason.
+
+    Of a database's error only the first line: what follows quotes rows and statements, and so people's data.
+    """
+    told = getattr(error, "orig", None) or error
+    text = str(told).partition("\n")[0] if sqlstate(error) is not None else str(told)
+    return " ".join(f"{type(error).__name__}: {text}".replace("\x00", "\\0").split())[:500]
+
+
+def way_of(error: BaseException) -> list[str]:
+    """The last calls that led to the error, without any values: a traceback that quotes nobody's data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-12:]]
 
 
 def _is_connection_trouble(error: BaseException) -> bool:

@@ -52,6 +52,14 @@ class Position:
         return max(0, self.log_start - self.row) if self.row is not None else 0
 
 
+def require_none_behind(positions: Iterable[Position]) -> None:
+    """Raise DatabaseWentBack when a row stands before what Kafka has committed for its group."""
+    for one in positions:
+        if one.committed is not None:
+            rows = {} if one.row is None else {one.partition: one.row}
+            progress.require_not_behind(one.group, rows, {one.partition: one.committed})
+
+
 class Positions:
     """Reads and sets positions. An async context manager that holds two connections to Kafka."""
 

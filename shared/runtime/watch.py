@@ -5,12 +5,12 @@ from collections import Counter
 from sqlalchemy import text
 
 from shared.runtime import line as lines
-from shared.runtime import metrics, outbox_queue, progress, retention
+from shared.runtime import metrics, outbox_queue, retention
 from shared.runtime.database import Database
 from shared.runtime.errors import DatabaseWentBack, cause_of, one_line
 from shared.runtime.line import Line
 from shared.runtime.logs import logger
-from shared.runtime.positions import Position, Positions
+from shared.runtime.positions import Position, Positions, require_none_behind
 from shared.runtime.settings import Settings
 
 EVERY_SECONDS = 10.0
@@ -53,13 +53,7 @@ class Watch:
         """Look once. Raises DatabaseWentBack when a row stands behind what Kafka has committed."""
         found = await positions.read(self._database, self._groups)
         self._report(found)
-        for group in self._groups:
-            here = [one for one in found if one.group == group]
-            progress.require_not_behind(
-                group,
-                {one.partition: one.row for one in here if one.row is not None},
-                {one.partition: one.committed for one in here if one.committed is not None},
-            )
+        require_none_behind(found)
         await self._refresh_gauges()
         await retention.remove_old(self._database)
 

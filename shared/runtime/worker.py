@@ -23,6 +23,7 @@ from shared.runtime.kafka import client_options
 from shared.runtime.line import Line
 from shared.runtime.logs import configure_logs, logger
 from shared.runtime.outcome import Handler
+from shared.runtime.positions import Positions, require_none_behind
 from shared.runtime.reading import Reader
 from shared.runtime.relay import Relay
 from shared.runtime.settings import Settings
@@ -60,7 +61,7 @@ class Worker:
     def consumer(self, group: str, topics: list[str], handler: Handler) -> Consumer:
         """Make what settles the batches of one subscription: a group that reads topics (full names)."""
         batches = Batches(self.service, group, self.database, self.topics, handler)
-        consumer = Consumer(batches, Reader(self.service, self.topics), self.line)
+        consumer = Consumer(batches, Reader(self.service, self.topics), self.line, self._compare)
         self._groups[group] = topics
         self.health.consumers[group] = consumer
         return consumer
@@ -146,6 +147,14 @@ class Worker:
             if not await schema_is_current(connection):
                 message = "the database's schema is older than this program: run `smb-crm migrate`"
                 raise NotThereYet(message)
+
+    async def _compare(self) -> None:
+        """Compare the database with what Kafka has acknowledged, over all groups and partitions of this service.
+
+        Raises DatabaseWentBack.
+        """
+        async with Positions(self.settings) as positions:
+            require_none_behind(await positions.read(self.database, self._groups))
 
     async def _require_topics(self) -> None:
         admin = AIOKafkaAdminClient(**client_options(self.settings))

@@ -46,7 +46,7 @@ scorings = st.builds(
 )
 moments = st.builds(
     lambda days, seconds: datetime(2026, 3, 8, tzinfo=UTC) + timedelta(days=days, seconds=seconds),
-    st.one_of(st.integers(-70, 1), st.integers(-900, -60)),
+    st.one_of(st.integers(-70, 1), st.integers(-900, -60), st.sampled_from([-20_000, -700_000, -739_000])),
     st.one_of(st.just(0), st.integers(0, 86_399), st.just(86_399)),
 )
 # One event many times makes an SMB hot: it is then scored by look-ups per kind.
