@@ -1,10 +1,15 @@
-"""Dead letters: what can't be applied is kept with its bytes, in the transaction that moves past it."""
+"""Dead letters: what can't be applied is kept with its bytes, in the transaction that moves past it.
+
+A letter is known by its group, its place and the fingerprint of its record: a topic that was created anew gives the
+same places to other records.
+"""
 
 import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -13,27 +18,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.runtime.database import Transaction
 from shared.schemas.claims import claimed_identity
+from shared.schemas.envelope import moment_of
 
 # A record that is delivered again after it was parked is the same dead letter.
 PARK = text(
     """
     INSERT INTO dead_letters
         (consumer_group, topic, partition_number, partition_offset, message_timestamp, key, value, headers,
-        service, error_class, reason, attempts, parked_at, tenant_id, smb_id)
+        service, error_class, reason, attempts, parked_at, tenant_id, smb_id, event_id, fingerprint)
     VALUES
         (:consumer_group, :topic, :partition_number, :partition_offset, :message_timestamp, :key, :value,
-        CAST(:headers AS json), :service, :error_class, :reason, :attempts, :now, :tenant_id, :smb_id)
+        CAST(:headers AS json), :service, :error_class, :reason, :attempts, :now, :tenant_id, :smb_id,
+        :event_id, :fingerprint)
     ON CONFLICT DO NOTHING
     """,
 )
 WITHDRAW = text(
     """
     DELETE FROM dead_letters AS letter
-    USING unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:offsets AS bigint[]))
-        AS settled (topic, partition_number, partition_offset)
+    USING unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:offsets AS bigint[]),
+        CAST(:fingerprints AS bytea[])) AS settled (topic, partition_number, partition_offset, fingerprint)
     WHERE letter.consumer_group = :consumer_group AND letter.topic = settled.topic
         AND letter.partition_number = settled.partition_number AND letter.partition_offset = settled.partition_offset
-        AND letter.replayed_at IS NULL
+        AND letter.fingerprint = settled.fingerprint AND letter.replayed_at IS NULL
     """,
 )
 LIST = text(
@@ -89,19 +96,20 @@ async def withdraw(
             "topics": [record.topic for record in records],
             "partitions": [record.partition for record in records],
             "offsets": [record.offset for record in records],
+            "fingerprints": [_fingerprint(record) for record in records],
         }
         await connection.execute(WITHDRAW, parameters)
 
 
 def _row(letter: DeadLetter) -> dict[str, Any]:
     record = letter.record
-    tenant_id, smb_id, _ = claimed_identity(record)
+    tenant_id, smb_id, event_id = claimed_identity(record)
     has_timestamp = record.timestamp is not None and record.timestamp >= 0
     return {
         "topic": record.topic,
         "partition_number": record.partition,
         "partition_offset": record.offset,
-        "message_timestamp": datetime.fromtimestamp(record.timestamp / 1000, UTC) if has_timestamp else None,
+        "message_timestamp": moment_of(record.timestamp) if has_timestamp else None,
         "key": record.key,
         "value": record.value,
         "headers": json.dumps([[name, to_base64(value)] for name, value in record.headers]),
@@ -110,7 +118,20 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "attempts": letter.attempts,
         "tenant_id": tenant_id,
         "smb_id": smb_id,
+        "event_id": event_id,
+        "fingerprint": _fingerprint(record),
     }
+
+
+def _fingerprint(record: ConsumerRecord[bytes | None, bytes | None]) -> bytes:
+    """Sixteen bytes that tell a record from any other that stood at its place."""
+    digest = blake2b(digest_size=16)
+    names_and_values = [part for name, value in record.headers for part in (name.encode(), value)]
+    for part in (str(record.timestamp).encode(), record.key, record.value, *names_and_values):
+        # Each part with its length, so that no two records run together to the same bytes.
+        digest.update(b"-" if part is None else b"%d:" % len(part))
+        digest.update(part or b"")
+    return digest.digest()
 
 
 @dataclass(frozen=True, slots=True)

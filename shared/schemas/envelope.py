@@ -24,6 +24,7 @@ __all__ = [
     "claimed_identity",
     "claimed_type",
     "decode",
+    "moment_of",
     "require_not_ahead",
 ]
 
@@ -81,11 +82,16 @@ class Input(NamedTuple):
 
     @property
     def arrived_at(self) -> datetime:
-        """When the record was produced, by its Kafka timestamp; aware, UTC.
+        """When the record was produced, by its Kafka timestamp; see `moment_of`."""
+        return moment_of(self.timestamp)
 
-        The sender may have set it to anything; what is no moment of this calendar becomes its nearest one.
-        """
-        return datetime.fromtimestamp(min(max(0, self.timestamp / 1000), LAST_UNIX_SECOND), UTC)
+
+def moment_of(timestamp: int) -> datetime:
+    """Return the moment of a Kafka timestamp (milliseconds since 1970); aware, UTC.
+
+    The sender may have set it to anything; what is no moment of this calendar becomes its nearest one.
+    """
+    return datetime.fromtimestamp(min(max(0, timestamp / 1000), LAST_UNIX_SECOND), UTC)
 
 
 def decode(record: Record, types: frozenset[str], now: datetime | None = None) -> Input:

@@ -45,7 +45,8 @@ CREATE TABLE outbox (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)
 """
 
-# The headers as json, not jsonb: a header's name may hold NUL, which jsonb refuses.
+# The headers as json, not jsonb: a header's name may hold NUL, which jsonb refuses. A place alone is no identity: a
+# topic that was created anew gives its offsets again, to other records.
 DEAD_LETTERS = """
 CREATE TABLE dead_letters (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -65,7 +66,9 @@ CREATE TABLE dead_letters (
     replayed_at timestamptz,
     tenant_id uuid,
     smb_id uuid,
-    UNIQUE (consumer_group, topic, partition_number, partition_offset)
+    event_id text,
+    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 16),
+    UNIQUE (consumer_group, topic, partition_number, partition_offset, fingerprint)
 )
 """
 
