@@ -54,12 +54,10 @@ COPIES = text(
     ORDER BY seen_at
     """,
 )
-# The id stands in a header, as it was written, or somewhere in the body; whether it is the message's id is for who
-# reads it to say.
 LETTERS = text(
     """
     SELECT * FROM dead_letters
-    WHERE (position(:header IN CAST(headers AS text)) > 0 OR position(:event_id_bytes IN value) > 0)
+    WHERE event_id = :event_id
         AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id)
     ORDER BY id LIMIT :at_most
     """,

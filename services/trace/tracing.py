@@ -1,6 +1,5 @@
 """Follows one CloudEvents id through everything that is kept."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +12,6 @@ from services.engagement.score_around import score_around
 from services.trace import store
 from services.trace.found import AppliedEvent, Duplicate, LedgerEntry, Parked, Told, TriggerRun
 from shared.runtime.database import Database, Transaction
-from shared.runtime.dead_letters import from_base64, to_base64
-from shared.schemas.claims import claimed_identity
 from shared.schemas.encoding import announcement_id
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
@@ -151,16 +148,13 @@ class Tracer:
         )
 
     async def _letters(self, transaction: Transaction) -> list[Parked]:
-        """The dead letters that name this id as their own, as far as they can be read."""
-        event_id = self._sought.event_id
+        """The dead letters that name this id as their own, as far as they could be read when they were parked."""
         parameters = {
-            "header": json.dumps(["ce_id", to_base64(event_id.encode())]),
-            "event_id_bytes": json.dumps(event_id, ensure_ascii=False)[1:-1].encode(),
+            "event_id": self._sought.event_id,
             "tenant_id": self._sought.tenant_id,
             "at_most": LETTERS_AT_MOST,
         }
-        rows = (await transaction.execute(store.LETTERS, parameters)).all()
-        return [_parked(row) for row in rows if claimed_identity(_Letter(row))[2] == event_id]
+        return [_parked(row) for row in (await transaction.execute(store.LETTERS, parameters)).all()]
 
     async def _led_to(self, transaction: Transaction, smb: SmbKey, moment: datetime) -> list[Told]:
         """What was told because of it, and because of what was told."""
@@ -190,14 +184,6 @@ class Tracer:
         except ValueError:
             return []
         return [_told(row) for row in (await transaction.execute(store.MESSAGE, parameters)).all()]
-
-
-class _Letter:
-    """A dead letter as the record that it was."""
-
-    def __init__(self, row: Row[Any]) -> None:
-        self.value: bytes | None = row.value
-        self.headers = [(name, from_base64(value)) for name, value in row.headers]
 
 
 def _told(row: Row[Any]) -> Told:
