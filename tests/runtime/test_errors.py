@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shared.runtime.database import Database
 from shared.runtime.errors import cause_of, is_temporary, is_too_slow, one_line, sqlstate
@@ -43,6 +44,18 @@ async def test_wrong_statements_and_data_are_bugs(database: Database, code: str)
 @pytest.mark.parametrize("code", TOO_SLOW)
 async def test_running_out_of_time_asks_for_smaller_parts(database: Database, code: str) -> None:
     assert is_too_slow(await with_code(database, code))
+
+
+async def test_a_transaction_that_the_server_ends_for_its_length_is_too_slow_though_it_is_a_lost_connection(
+    database: Database,
+) -> None:
+    with pytest.raises(DBAPIError) as caught:  # noqa: PT012  the limit counts from the first statement
+        async with database.engine.connect() as connection:
+            await connection.execute(text("SET transaction_timeout = '200ms'"))
+            await connection.commit()
+            await connection.execute(text("SELECT pg_sleep(5)"))
+    assert is_too_slow(caught.value)
+    assert is_temporary(caught.value)
 
 
 async def test_a_real_statement_timeout_is_too_slow(database: Database) -> None:
