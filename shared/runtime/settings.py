@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -87,6 +87,27 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @model_validator(mode="after")
+    def _sasl_is_all_or_nothing(self) -> Self:
+        """Half of a login would be left out or sent empty, and nobody would be told."""
+        login = {
+            "KAFKA_SASL_MECHANISM": self.kafka_sasl_mechanism,
+            "KAFKA_SASL_USERNAME": self.kafka_sasl_username,
+            "KAFKA_SASL_PASSWORD": self.kafka_sasl_password and self.kafka_sasl_password.get_secret_value(),
+        }
+        protocol = f"{PREFIX}KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}"
+        if self.kafka_security_protocol.startswith("SASL_"):
+            problems = [f"{PREFIX}{name}: is missing, and {protocol}" for name, value in login.items() if not value]
+        else:
+            problems = [
+                f"{PREFIX}{name}: is set, and {protocol}, which takes no login"
+                for name, value in login.items()
+                if value is not None
+            ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -130,5 +151,6 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  the model chec
         for problem in error.errors(include_input=False, include_url=False):
             variable = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
             what = "is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{variable}: {what}")
+            # What concerns several settings names them itself.
+            problems.append(f"{variable}: {what}" if problem["loc"] else what)
         raise WrongSettings("; ".join(problems)) from None

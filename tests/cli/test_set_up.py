@@ -118,6 +118,9 @@ async def test_settings_are_shown_without_secrets(tmp_path: Path) -> None:
     secret.write_text("crayon\n")
     environment = NOWHERE | {
         "SMB_DATABASE_URL": "postgresql://user:pencil@127.0.0.1:1/smb?sslpassword=marker",
+        "SMB_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "SMB_KAFKA_SASL_MECHANISM": "PLAIN",
+        "SMB_KAFKA_SASL_USERNAME": "worker",
         "SMB_KAFKA_SASL_PASSWORD_FILE": str(secret),
     }
     for arguments in (("settings",), ("settings", "--json")):

@@ -30,6 +30,12 @@ WRONG = {
     "SMB_LOG_FORMAT": "xml",
     "SMB_LOG_LEVEL": "debug",
 }
+LOGIN = {
+    "SMB_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "SMB_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+    "SMB_KAFKA_SASL_USERNAME": "worker",
+    "SMB_KAFKA_SASL_PASSWORD": "swordfish",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +64,28 @@ def test_all_wrong_and_missing_settings_are_named_at_once(environment: pytest.Mo
     assert "SMB_OPS_PORT: " in str(caught.value)
 
 
+@pytest.mark.parametrize("missing", ["SMB_KAFKA_SASL_MECHANISM", "SMB_KAFKA_SASL_USERNAME", "SMB_KAFKA_SASL_PASSWORD"])
+def test_half_a_login_is_named(environment: pytest.MonkeyPatch, missing: str) -> None:
+    for name, value in LOGIN.items():
+        environment.setenv(name, value)
+    environment.delenv(missing)
+    with pytest.raises(WrongSettings) as caught:
+        load_settings()
+    assert str(caught.value) == f"{missing}: is missing, and SMB_KAFKA_SECURITY_PROTOCOL is SASL_SSL"
+
+
+@pytest.mark.parametrize("name", ["SMB_KAFKA_SASL_MECHANISM", "SMB_KAFKA_SASL_USERNAME", "SMB_KAFKA_SASL_PASSWORD"])
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
+def test_a_login_that_would_not_be_used_is_named(environment: pytest.MonkeyPatch, name: str, protocol: str) -> None:
+    environment.setenv("SMB_KAFKA_SECURITY_PROTOCOL", protocol)
+    environment.setenv(name, LOGIN[name])
+    with pytest.raises(WrongSettings) as caught:
+        load_settings()
+    told = f"{name}: is set, and SMB_KAFKA_SECURITY_PROTOCOL is {protocol}, which takes no login"
+    assert str(caught.value) == told
+    assert "swordfish" not in str(caught.value)
+
+
 def test_a_wrong_url_is_not_quoted(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SMB_DATABASE_URL", "mysql://user:hunter2@host/name")
     with pytest.raises(WrongSettings) as caught:
@@ -66,7 +94,8 @@ def test_a_wrong_url_is_not_quoted(environment: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_are_not_shown(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("SMB_KAFKA_SASL_PASSWORD", "swordfish")
+    for name, value in LOGIN.items():
+        environment.setenv(name, value)
     shown = f"{load_settings()} {load_settings()!r} {load_settings().model_dump_json()}"
     assert "hunter2" not in shown
     assert "swordfish" not in shown
