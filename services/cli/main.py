@@ -16,6 +16,7 @@ from services.cli import (
     policy,
     positions,
     restore,
+    schemas,
     settings,
     status,
     topics,
@@ -44,6 +45,7 @@ app.command("settings", rich_help_panel=SET_UP)(settings.settings)
 app.command("migrate", rich_help_panel=SET_UP)(migrate.migrate)
 app.command("topics", rich_help_panel=SET_UP)(topics.topics)
 app.add_typer(policy.app, name="policy", rich_help_panel=SET_UP)
+app.command("schemas", rich_help_panel=SET_UP)(schemas.schemas)
 app.command("worker", rich_help_panel=RUN)(worker.worker)
 app.command("trigger", rich_help_panel=RUN)(trigger.trigger)
 app.command("status", rich_help_panel=LOOK)(status.status)

@@ -15,6 +15,7 @@ COMMANDS = (
     "migrate",
     "topics",
     "policy",
+    "schemas",
     "worker",
     "trigger",
     "status",
@@ -36,6 +37,12 @@ async def test_the_help_names_every_command_and_how_commands_end() -> None:
 async def test_every_command_explains_itself(command: str) -> None:
     ran = await succeeds({}, command, "--help")
     assert "Usage: smb-crm" in ran.out
+
+
+async def test_schemas_are_printed_by_type() -> None:
+    ran = await succeeds({}, "schemas", "EmailOpened")
+    assert ran.document["EmailOpened"]["properties"]["type"]["const"] == "EmailOpened"
+    assert "no message type 'Nonsense'" in (await smb_crm({}, "schemas", "Nonsense")).failure
 
 
 async def test_the_version_is_the_distributions() -> None:
