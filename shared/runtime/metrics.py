@@ -30,12 +30,12 @@ BATCH_SECONDS = Histogram(
 BATCH_RECORDS = Histogram("smb_batch_records", "Records in a batch.", ["service"], buckets=_RECORDS)
 COMMIT_TO_PUBLISH_SECONDS = Histogram(
     "smb_commit_to_publish_seconds",
-    "From writing a message to the outbox to Kafka's acknowledgement of it.",
+    "From writing a message to the outbox until it is off it, acknowledged by Kafka, by the database's clock.",
     buckets=_LONG_SECONDS,
 )
 EVENT_TO_PUBLISHED_SECONDS = Histogram(
     "smb_event_to_published_seconds",
-    "From an input's arrival in Kafka to Kafka's acknowledgement of the announcement that it led to.",
+    "From an input's arrival in Kafka until the announcement that it led to is acknowledged and off the outbox.",
     buckets=_LONG_SECONDS,
 )
 RETRIES = Counter(

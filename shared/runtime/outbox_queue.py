@@ -1,5 +1,6 @@
 """Reading the outbox: what the relay, `status` and the removal of old messages need."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,13 @@ OLDEST = text(
     ORDER BY message.id
     """,
 )
-DELETE = text("DELETE FROM outbox WHERE message_id = ANY(CAST(:ids AS bigint[]))")
+# The database's clock also tells when: it wrote created_at, and another machine's may differ.
+DELETE = text(
+    """
+    WITH gone AS (DELETE FROM outbox WHERE message_id = ANY(CAST(:ids AS bigint[])))
+    SELECT clock_timestamp() AS deleted_at
+    """,
+)
 DEPTH = text(
     """
     SELECT count(*) AS messages, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS oldest_seconds
@@ -60,10 +67,24 @@ async def oldest(database: Database, at_most: int) -> list[OutgoingMessage]:
     ]
 
 
-async def delete(database: Database, ids: Sequence[int]) -> None:
-    """Take these messages off the outbox; those that are gone already do not matter."""
+def waves(messages: Sequence[OutgoingMessage]) -> list[list[OutgoingMessage]]:
+    """Part messages so that no two of a wave have the same key: the first of each key, then the second, and so on."""
+    parted: list[list[OutgoingMessage]] = []
+    seen: Counter[bytes] = Counter()
+    for message in messages:
+        number = seen[message.key]
+        seen[message.key] += 1
+        if number == len(parted):
+            parted.append([])
+        parted[number].append(message)
+    return parted
+
+
+async def delete(database: Database, ids: Sequence[int]) -> datetime:
+    """Take these messages off the outbox, those that are gone already do not matter; gives the database's time."""
     async with database.transaction() as transaction:
-        await transaction.execute(DELETE, {"ids": list(ids)})
+        deleted_at: datetime = (await transaction.execute(DELETE, {"ids": list(ids)})).scalar_one()
+    return deleted_at
 
 
 async def depth(transaction: Transaction) -> tuple[int, float]:

@@ -3,12 +3,15 @@
 Whoever holds a session advisory lock leads. Its connection pings each second and the server ends it after ten silent
 ones, so a frozen leader loses the lock. Two leaders for a moment do no harm: they publish the same bytes in the same
 order, and readers drop copies by (epoch, sequence).
+
+No two messages of one SMB are ever under way at once: a producer may give up one of them and still deliver the next,
+and a reader that has seen number 6 drops number 5. So messages go in waves, each with at most one of an SMB.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -18,7 +21,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_not_exception_type,
 from shared.runtime import crash_points, metrics, outbox_queue
 from shared.runtime.database import Database
 from shared.runtime.errors import Stopping, cause_of, one_line
-from shared.runtime.kafka import producer_options
+from shared.runtime.kafka import REQUEST_TIMEOUT_MILLISECONDS, producer_options
 from shared.runtime.line import Line
 from shared.runtime.logs import logger
 from shared.runtime.outbox import CHANNEL
@@ -31,16 +34,26 @@ AT_ONCE = 2000
 # The net under the notifications, and the pulse of the lock's connection.
 POLL_SECONDS = 1.0
 IDLE_SESSION_SECONDS = 10
+# How long a shutdown waits for a producer that can't deliver any more.
+LAST_SECONDS = 5
+# By then a stopping producer has given up: its batches have expired and its last requests were answered or not.
+GIVEN_UP_SECONDS = 3 * REQUEST_TIMEOUT_MILLISECONDS / 1000
 
 
 class Relay:
-    """Publishes the outbox while this process leads; waits for the lead otherwise."""
+    """Publishes the outbox while this process leads; waits for the lead otherwise.
+
+    `leads` tells which; `trouble` is why nothing can be published, in one line, or None.
+    """
 
     def __init__(self, settings: Settings, database: Database, line: Line) -> None:
         self._settings = settings
         self._database = database
         self._line = line
         self._woken = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+        self.leads = False
+        self.trouble: str | None = None
 
     async def run(self) -> None:
         """Lead whenever possible, until the shutdown. Any trouble gives the lead back and starts afresh."""
@@ -50,10 +63,14 @@ class Relay:
             sleep=self._line.pause,
             before_sleep=self._report,
         )
-        with suppress(Stopping):
-            async for attempt in attempts:
-                with attempt:
-                    await self._campaign()
+        try:
+            with suppress(Stopping):
+                async for attempt in attempts:
+                    with attempt:
+                        await self._end_former_producer(GIVEN_UP_SECONDS)
+                        await self._campaign()
+        finally:
+            await self._end_former_producer(LAST_SECONDS)
 
     async def _campaign(self) -> None:
         """Wait for the lock on a connection of our own, then publish until something breaks or we shut down."""
@@ -63,14 +80,19 @@ class Relay:
         try:
             await connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_SECONDS}s'")
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+                self.trouble = None  # it is the leader's to publish
                 await self._rest(POLL_SECONDS)
             await connection.add_listener(CHANNEL, lambda *_: self._woken.set())
-            metrics.RELAY_LEADER.set(1)
+            self._note_lead(leads=True)
             async with self._producer() as producer:
                 await self._lead(connection, producer)
         finally:
-            metrics.RELAY_LEADER.set(0)
+            self._note_lead(leads=False)
             connection.terminate()
+
+    def _note_lead(self, *, leads: bool) -> None:
+        self.leads = leads
+        metrics.RELAY_LEADER.set(leads)
 
     async def _lead(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
         pulse = asyncio.create_task(self._pulse(connection))
@@ -96,39 +118,48 @@ class Relay:
     async def _publish_oldest(self, producer: AIOKafkaProducer) -> bool:
         """Publish the oldest messages and delete them once Kafka has acknowledged all; False when there is none.
 
-        No transaction is open while Kafka is awaited. After any error the producer is thrown away before the outbox
-        is read again, so that nothing it still holds can overtake.
+        No transaction is open while Kafka is awaited. Any error ends the round before its next wave, and the producer
+        is thrown away before the outbox is read again.
         """
         messages = await outbox_queue.oldest(self._database, AT_ONCE)
-        if not messages:
-            return False
-        acknowledgements = [
-            await producer.send(message.topic, message.value, key=message.key, headers=message.headers)
-            for message in messages
-        ]
-        await asyncio.gather(*acknowledgements)
-        crash_points.reach(crash_points.AFTER_PUBLISH)
-        published_at = datetime.now(UTC)
-        crash_points.reach(crash_points.BEFORE_DELETE)
-        await outbox_queue.delete(self._database, [message.id for message in messages])
-        for message in messages:
-            metrics.PUBLISHED.labels(message.type).inc()
-            _observe(metrics.COMMIT_TO_PUBLISH_SECONDS, message.created_at, published_at)
-            if message.caused_at is not None:
-                _observe(metrics.EVENT_TO_PUBLISHED_SECONDS, message.caused_at, published_at)
-        return True
+        if messages:
+            for wave in outbox_queue.waves(messages):
+                await _publish(producer, wave)
+            crash_points.reach(crash_points.AFTER_PUBLISH)
+            crash_points.reach(crash_points.BEFORE_DELETE)
+            deleted_at = await outbox_queue.delete(self._database, [message.id for message in messages])
+            for message in messages:
+                metrics.PUBLISHED.labels(message.type).inc()
+                _observe(metrics.COMMIT_TO_PUBLISH_SECONDS, message.created_at, deleted_at)
+                if message.caused_at is not None:
+                    _observe(metrics.EVENT_TO_PUBLISHED_SECONDS, message.caused_at, deleted_at)
+        self.trouble = None
+        return bool(messages)
 
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        """A producer that begins to stop at the end, in a task of its own.
+
+        A producer whose `stop` is cancelled keeps its sender and goes on sending, so nobody waits inside that task.
+        What was not acknowledged stands in the outbox and is published again.
+        """
         producer = AIOKafkaProducer(**producer_options(self._settings))
         try:
             await producer.start()
             yield producer
         finally:
-            # Not flushed for ever: what was not acknowledged stands in the outbox and is published again.
-            with suppress(Exception):
-                async with asyncio.timeout(5):
-                    await producer.stop()
+            self._stopping = asyncio.create_task(producer.stop(), name="stopping producer")
+
+    async def _end_former_producer(self, patience_seconds: float) -> None:
+        """Wait until the producer of the last lead can't send any more; it is asked to stop, and not interrupted."""
+        if self._stopping is None:
+            return
+        _, late = await asyncio.wait((self._stopping,), timeout=patience_seconds)
+        if late:  # what it may still send are copies, which readers drop
+            logger().error("producer does not stop and is left alone", seconds=patience_seconds)
+        elif not self._stopping.cancelled() and (error := self._stopping.exception()) is not None:
+            logger().warning("producer did not stop cleanly", error=one_line(error))
+        self._stopping = None
 
     async def _rest(self, seconds: float) -> None:
         """Wait for a commit, but no longer than `seconds`. Raises Stopping at the shutdown."""
@@ -145,8 +176,18 @@ class Relay:
         error = state.outcome.exception() if state.outcome else None
         if error is None:
             return
+        self.trouble = one_line(error)
         metrics.RETRIES.labels("relay", cause_of(error)).inc()
         logger().warning("relay starts afresh", attempt=state.attempt_number, error=one_line(error))
+
+
+async def _publish(producer: AIOKafkaProducer, messages: Sequence[outbox_queue.OutgoingMessage]) -> None:
+    """Send messages all at once and wait for Kafka's acknowledgement of each. Raises what any of them raised."""
+    acknowledgements = [
+        await producer.send(message.topic, message.value, key=message.key, headers=message.headers)
+        for message in messages
+    ]
+    await asyncio.gather(*acknowledgements)
 
 
 def _observe(histogram: Histogram, since: datetime, until: datetime) -> None:

@@ -4,12 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 
 from shared.runtime.batch import transact
 from shared.runtime.database import Database, Transaction
 from shared.runtime.line import Line
+from shared.runtime.outbox_queue import OutgoingMessage, waves
 from shared.runtime.outcome import Announcement, Outcome
 from shared.runtime.relay import LOCK, Relay
 from shared.schemas.announcements import SMBErased
@@ -67,6 +69,29 @@ async def stories(installation: Installation) -> dict[bytes, list[int]]:
     return found
 
 
+def message(id_: int, key: bytes) -> OutgoingMessage:
+    return OutgoingMessage(id_, "t", key, [], b"", "T", datetime.now(UTC), None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "parted"),
+    [
+        (b"", []),
+        (b"abc", [b"abc"]),
+        (b"aaa", [b"a", b"a", b"a"]),
+        (b"abacbaad", [b"abcd", b"ab", b"a", b"a"]),
+    ],
+)
+def test_no_wave_holds_two_messages_of_one_key(keys: bytes, parted: list[bytes]) -> None:
+    messages = [message(number, bytes([key])) for number, key in enumerate(keys)]
+    found = waves(messages)
+    assert [b"".join(one.key for one in wave) for wave in found] == parted
+    for key in set(keys):
+        ids = [one.id for wave in found for one in wave if one.key == bytes([key])]
+        assert ids == sorted(ids)
+    assert len(messages) == sum(map(len, found))
+
+
 @pytest.fixture
 async def smbs(installation: Installation) -> list[SmbKey]:
     return await installation.add_smbs(5)
@@ -82,6 +107,18 @@ async def test_one_leads_and_tells_everything_once_and_in_order(installation: In
         assert len(await installation.fetch(HOLDERS)) == 1
     found = await stories(installation)
     assert [found[str(smb.smb_id).encode()] for smb in smbs] == [[1, 2, 3, 4, 5, 6, 7]] * 5
+
+
+async def test_many_messages_of_some_smbs_among_many_smbs_come_in_order(installation: Installation) -> None:
+    many, talkative = await installation.add_smbs(600), await installation.add_smbs(2)
+    for _ in range(3):
+        await tell(installation, [*talkative, *many, *talkative], 1)
+        await tell(installation, talkative, 10)
+    async with relays(installation, 1):
+        await published(installation)
+    found = await stories(installation)
+    assert [found[str(smb.smb_id).encode()] for smb in many] == [[1, 2, 3]] * 600
+    assert [found[str(smb.smb_id).encode()] for smb in talkative] == [list(range(1, 37))] * 2
 
 
 async def test_another_one_goes_on_when_the_leader_s_session_is_gone(
