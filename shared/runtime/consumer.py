@@ -30,6 +30,7 @@ from shared.runtime.errors import (
 )
 from shared.runtime.line import Line
 from shared.runtime.logs import logger
+from shared.runtime.losses import Losses
 from shared.runtime.reading import Reader
 from shared.schemas.triggers import Trigger
 
@@ -42,9 +43,17 @@ LONGEST_BACKOFF_SECONDS = 10
 class Consumer:
     """Settles the batches of one consumer group, one after another."""
 
-    def __init__(self, batches: Batches, reader: Reader, line: Line, compare: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        reader: Reader,
+        line: Line,
+        compare: Callable[[], Awaitable[None]],
+        losses: Losses,
+    ) -> None:
         self.batches = batches
         self._compare = compare
+        self._losses = losses
         self.reader = reader
         self.line = line
         self.busy = asyncio.Lock()
@@ -151,13 +160,15 @@ class Consumer:
         return settled
 
     async def _learn_acknowledged(self, records: Sequence[Record], consumer: AIOKafkaConsumer) -> None:
-        """Ask Kafka once per assigned partition where this group stands, to notice a database that went back."""
-        for partition in {TopicPartition(record.topic, record.partition) for record in records}:
-            if partition in self.batches.acknowledged:
-                continue
+        """Ask Kafka once per assigned partition where this group stands, to notice a database that went back.
+
+        Where a partition goes on further than that, ask for the log's start too, to notice what nobody has read.
+        """
+        first = {TopicPartition(record.topic, record.partition): record.offset for record in reversed(records)}
+        for partition, offset in first.items():
             while True:
                 try:
-                    self.batches.acknowledged[partition] = await consumer.committed(partition) or 0
+                    await self._learn(partition, offset, consumer)
                     break
                 except KafkaError as error:
                     if self.line.shutting_down.is_set():
@@ -165,6 +176,15 @@ class Consumer:
                     self.in_trouble = True
                     metrics.RETRIES.labels(self.batches.service, cause_of(error)).inc()
                     await self.line.pause(1)
+
+    async def _learn(self, partition: TopicPartition, first: int, consumer: AIOKafkaConsumer) -> None:
+        acknowledged = self.batches.acknowledged.get(partition)
+        if acknowledged is None:
+            acknowledged = self.batches.acknowledged[partition] = await consumer.committed(partition) or 0
+        if 0 < acknowledged < first:
+            # Most gaps are none: the marks of transactions have offsets too.
+            starts = await consumer.beginning_offsets([partition])
+            self._losses.notice(self.batches.consumer_group, partition, acknowledged, min(first, starts[partition]))
 
     async def _acknowledge(self, received: Sequence[Received], consumer: AIOKafkaConsumer) -> None:
         """Commit exactly this batch's offsets. A failure does no harm: the records come again and change nothing."""

@@ -48,8 +48,17 @@ class Position:
 
     @property
     def lost(self) -> int:
-        """Records that retention deleted before the group had read them."""
-        return max(0, self.log_start - self.row) if self.row is not None else 0
+        """Records that retention deleted before the group had read them.
+
+        The row says how far it had come, where there is one; a group that never came anywhere has lost nothing.
+        """
+        reached = self.committed if self.row is None else self.row
+        return 0 if reached is None else max(0, self.log_start - reached)
+
+    @property
+    def is_past_the_end(self) -> bool:
+        """The group has finished records that the log does not have: the topic was created anew, or lost its end."""
+        return self.row is not None and self.row > self.log_end
 
 
 def require_none_behind(positions: Iterable[Position]) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from aiokafka import TopicPartition
 from sqlalchemy import text
 
 from shared.runtime import line as lines
@@ -10,6 +11,7 @@ from shared.runtime.database import Database
 from shared.runtime.errors import DatabaseWentBack, cause_of, one_line
 from shared.runtime.line import Line
 from shared.runtime.logs import logger
+from shared.runtime.losses import Losses
 from shared.runtime.positions import Position, Positions, require_none_behind
 from shared.runtime.settings import Settings
 
@@ -28,11 +30,15 @@ LAST_VERIFICATION = text("SELECT finished_at, mismatches_by_kind FROM verificati
 class Watch:
     """Watches the positions of this worker's groups and the runtime's tables."""
 
-    def __init__(self, settings: Settings, database: Database, line: Line, groups: dict[str, list[str]]) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, line: Line, groups: dict[str, list[str]], losses: Losses
+    ) -> None:
         self._settings = settings
         self._database = database
         self._line = line
         self._groups = groups
+        self._losses = losses
+        self._past_the_end: set[tuple[str, TopicPartition]] = set()
 
     async def run(self) -> None:
         """Look every ten seconds until the shutdown; trouble is logged and the next look starts afresh."""
@@ -59,15 +65,21 @@ class Watch:
 
     def _report(self, found: list[Position]) -> None:
         lag: Counter[str] = Counter(dict.fromkeys(self._groups, 0))
-        lost: Counter[str] = Counter(dict.fromkeys(self._groups, 0))
         for one in found:
             lag[one.group] += one.lag
-            lost[one.group] += one.lost
         for group in self._groups:
             metrics.LAG.labels(group).set(lag[group])
-            metrics.LOST_RECORDS.labels(group).set(lost[group])
-            if lost[group]:
-                logger().error("retention deleted records that nobody had read", group=group, records=lost[group])
+        self._losses.look(found)
+        past_the_end = {(one.group, one.partition) for one in found if one.is_past_the_end}
+        for group, partition in sorted(past_the_end - self._past_the_end):
+            logger().warning(
+                "topic was re-created: it ends before what this group has finished, so that a database restored from "
+                "a backup cannot be noticed in this partition for now",
+                group=group,
+                topic=partition.topic,
+                partition=partition.partition,
+            )
+        self._past_the_end = past_the_end
 
     async def _refresh_gauges(self) -> None:
         async with self._database.transaction() as transaction:

@@ -22,6 +22,7 @@ from shared.runtime.health import Health
 from shared.runtime.kafka import client_options
 from shared.runtime.line import Line
 from shared.runtime.logs import configure_logs, logger
+from shared.runtime.losses import Losses
 from shared.runtime.outcome import Handler
 from shared.runtime.positions import Positions, require_none_behind
 from shared.runtime.reading import Reader
@@ -53,6 +54,7 @@ class Worker:
         self.broker = create_broker(settings)
         self.relay = Relay(settings, self.database, self.line)
         self.health = Health(service, self.database, self.line)
+        self._losses = Losses()
         self._groups: dict[str, list[str]] = {}
         self._repeated: list[tuple[Callable[[], Awaitable[None]], float]] = []
         self._background: list[asyncio.Task[None]] = []
@@ -61,7 +63,7 @@ class Worker:
     def consumer(self, group: str, topics: list[str], handler: Handler) -> Consumer:
         """Make what settles the batches of one subscription: a group that reads topics (full names)."""
         batches = Batches(self.service, group, self.database, self.topics, handler)
-        consumer = Consumer(batches, Reader(self.service, self.topics), self.line, self._compare)
+        consumer = Consumer(batches, Reader(self.service, self.topics), self.line, self._compare, self._losses)
         self._groups[group] = topics
         self.health.consumers[group] = consumer
         return consumer
@@ -94,7 +96,7 @@ class Worker:
         await self._wait_for(self._require_topics)
 
     async def _after_broker(self) -> None:
-        watch = Watch(self.settings, self.database, self.line, self._groups)
+        watch = Watch(self.settings, self.database, self.line, self._groups, self._losses)
         self._background = [
             asyncio.create_task(self.relay.run(), name="relay"),
             asyncio.create_task(watch.run(), name="watch"),
@@ -154,7 +156,9 @@ class Worker:
         Raises DatabaseWentBack.
         """
         async with Positions(self.settings) as positions:
-            require_none_behind(await positions.read(self.database, self._groups))
+            found = await positions.read(self.database, self._groups)
+        self._losses.look(found)
+        require_none_behind(found)
 
     async def _require_topics(self) -> None:
         admin = AIOKafkaAdminClient(**client_options(self.settings))

@@ -79,6 +79,28 @@ async def test_records_that_retention_took_unread_are_counted(installation: Inst
     assert (found.log_start, found.lost, found.lag) == (end - 3, 5, 3)
 
 
+@pytest.mark.parametrize(
+    ("row", "committed", "log_start", "lost"),
+    [
+        (None, None, 50, 0),  # a group that never read anything starts where the log starts
+        (None, 40, 50, 10),
+        (40, None, 50, 10),
+        (45, 40, 50, 5),  # the row says how far it had come, also after a rewind
+        (60, 60, 50, 0),
+        (0, 0, 0, 0),
+    ],
+)
+def test_only_what_a_group_had_still_to_read_is_lost(
+    row: int | None, committed: int | None, log_start: int, lost: int
+) -> None:
+    assert Position("g", TopicPartition("t", 0), row, committed, log_start, 100).lost == lost
+
+
+@pytest.mark.parametrize(("row", "past"), [(None, False), (100, False), (101, True)])
+def test_a_group_that_has_finished_more_than_there_is_stands_past_the_end(row: int | None, *, past: bool) -> None:
+    assert Position("g", TopicPartition("t", 0), row, None, 0, 100).is_past_the_end is past
+
+
 async def test_positions_of_a_running_group_stay(installation: Installation) -> None:
     worker = installation.start("engagement")
     await eventually(lambda: worker.ops("/readyz")[0] == 200, "ready")
