@@ -1,44 +1,69 @@
-"""What the runtime keeps for 35 days (messages told, copies seen, finished job runs) and then removes, bit by bit."""
+"""What the runtime keeps for 35 days (messages told, copies seen, finished job runs) and then removes, bit by bit.
+
+No statement reads more than what it may remove, however much there is to keep: each takes the oldest by an index.
+"""
 
 from datetime import timedelta
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from shared.runtime.database import Database
 from shared.runtime.jobs import LEDGER_KEEPS
 
-# Rows removed at once, so that no look takes long.
+EVERY_SECONDS = 60.0
+# Rows removed at once, so that no transaction takes long.
 AT_ONCE = 5000
-SPARE = timedelta(days=1)
+# A day more, so that no identity goes too early.
+KEEPS = LEDGER_KEEPS + timedelta(days=1)
+# Verifications are noted until so many came after them.
+VERIFICATIONS = 100
 
-# A message that still waits in the outbox is kept, however old. Never two processes at once: SKIP LOCKED.
-REMOVE = tuple(
-    text(statement)
-    for statement in (
-        """
-        DELETE FROM outgoing_messages WHERE id IN (
-            SELECT id FROM outgoing_messages AS message
-            WHERE created_at < clock_timestamp() - CAST(:keeps AS interval)
-                AND NOT EXISTS (SELECT FROM outbox WHERE outbox.message_id = message.id)
-            LIMIT :at_once FOR UPDATE SKIP LOCKED)
-        """,
-        """
-        DELETE FROM repeated_inputs WHERE ctid IN (
-            SELECT ctid FROM repeated_inputs WHERE seen_at < clock_timestamp() - CAST(:keeps AS interval)
-            LIMIT :at_once FOR UPDATE SKIP LOCKED)
-        """,
-        """
-        DELETE FROM job_runs WHERE run_id IN (
-            SELECT run_id FROM job_runs WHERE received_at < clock_timestamp() - CAST(:keeps AS interval)
-                AND status = 'finished'
-            LIMIT :at_once FOR UPDATE SKIP LOCKED)
-        """,
-    )
+# The database's clock, which wrote what is compared; given to the statements as a value, for the planner's sake.
+NOW = text("SELECT clock_timestamp()")
+# Ids grow with time, so the oldest have the lowest. A message that still waits in the outbox is kept, however old.
+MESSAGES = text(
+    """
+    DELETE FROM outgoing_messages WHERE id = ANY(ARRAY(
+        SELECT id FROM (SELECT id, created_at FROM outgoing_messages ORDER BY id LIMIT :at_once) AS oldest
+        WHERE created_at < :before AND NOT EXISTS (SELECT FROM outbox WHERE message_id = oldest.id)))
+    """,
+)
+COPIES = text(
+    """
+    DELETE FROM repeated_inputs WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM repeated_inputs WHERE seen_at < :before
+        ORDER BY seen_at LIMIT :at_once FOR UPDATE SKIP LOCKED))
+    """,
+)
+# A few a day: these two tables are small.
+RUNS = text(
+    """
+    DELETE FROM job_runs WHERE run_id = ANY(ARRAY(
+        SELECT run_id FROM job_runs WHERE received_at < :before AND status = 'finished'
+        LIMIT :at_once FOR UPDATE SKIP LOCKED))
+    """,
+)
+OLD_VERIFICATIONS = text(
+    """
+    DELETE FROM verifications
+    WHERE id <= (SELECT id FROM verifications ORDER BY id DESC OFFSET :verifications LIMIT 1)
+    """,
 )
 
 
 async def remove_old(database: Database) -> None:
-    """Remove some of what is older than the ledger keeps; a day more, so that no identity goes too early."""
-    for statement in REMOVE:
-        async with database.transaction() as transaction:
-            await transaction.execute(statement, {"keeps": LEDGER_KEEPS + SPARE, "at_once": AT_ONCE})
+    """Remove some of what the runtime has kept for long enough. Whoever runs it beside us waits or takes others."""
+    for statement in (MESSAGES, COPIES, RUNS):
+        await remove(database, statement)
+    async with database.transaction() as transaction:
+        await transaction.execute(OLD_VERIFICATIONS, {"verifications": VERIFICATIONS})
+
+
+async def remove(database: Database, statement: TextClause) -> None:
+    """Remove some of what is older than the ledger keeps, by a statement that takes `before` and `at_once`.
+
+    A service removes what only it knows of with a statement of its own.
+    """
+    async with database.transaction() as transaction:
+        now = (await transaction.execute(NOW)).scalar_one()
+        await transaction.execute(statement, {"before": now - KEEPS, "at_once": AT_ONCE})

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from sqlalchemy import TextClause
 
 from shared.runtime import retention
 from shared.runtime.database import Database
@@ -24,6 +25,18 @@ INSERT INTO job_runs (run_id, name, trigger_source, trigger_id, partition_number
     status, received_at, progressed_at, finished_at, shards_total)
 VALUES ($1, 'J', 's', $2, 0, 0, $3::timestamptz, $4::text, $3, $3,
     CASE WHEN $4 = 'finished' THEN $3::timestamptz END, 0)
+"""
+VERIFICATION = """
+INSERT INTO verifications (started_at, finished_at, smbs_checked, mismatches, mismatches_by_kind)
+SELECT now(), now(), number, 0, '{}' FROM generate_series(1, $1::integer) AS number
+"""
+MANY = """
+INSERT INTO outgoing_messages (topic, key, headers, value, type, created_at)
+SELECT 't', number::text, '[]', '', 'T', now() FROM generate_series(1, 20000) AS number
+"""
+MANY_COPIES = """
+INSERT INTO repeated_inputs (consumer_group, topic, partition_number, partition_offset, type, source, event_id, differs,
+    seen_at) SELECT 'g', 'many', 0, number, 'T', 's', 'e', false, now() FROM generate_series(1, 20000) AS number
 """
 
 
@@ -61,3 +74,32 @@ async def test_it_removes_bit_by_bit(
         await retention.remove_old(database)
         left.append(await administrator.fetchval("SELECT count(*) FROM repeated_inputs"))
     assert left == [3, 1, 0]
+
+
+async def test_the_last_verifications_stay(database: Database, administrator: asyncpg.Connection) -> None:
+    await administrator.execute(VERIFICATION, retention.VERIFICATIONS + 7)
+    await retention.remove_old(database)
+    left = await administrator.fetch("SELECT smbs_checked FROM verifications ORDER BY id")
+    assert [row["smbs_checked"] for row in left] == list(range(8, retention.VERIFICATIONS + 8))
+    await retention.remove_old(database)
+    assert await administrator.fetchval("SELECT count(*) FROM verifications") == retention.VERIFICATIONS
+
+
+@pytest.mark.parametrize(
+    ("table", "statement", "fill"),
+    [("outgoing_messages", retention.MESSAGES, MANY), ("repeated_inputs", retention.COPIES, MANY_COPIES)],
+)
+async def test_it_reads_no_more_than_it_may_remove(
+    database: Database, administrator: asyncpg.Connection, table: str, statement: TextClause, fill: str
+) -> None:
+    await administrator.execute(fill)
+    await administrator.execute(f"ANALYZE {table}, outbox")
+    connection = await database.raw_connection("smb-crm plan")
+    try:
+        written = statement.text.replace(":before", "$1").replace(":at_once", "$2")
+        await connection.execute(f"PREPARE removal (timestamptz, bigint) AS {written}")
+        plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN EXECUTE removal (now(), 5000)"))
+    finally:
+        await connection.close()
+    assert f"Seq Scan on {table}" not in plan, plan
+    assert f"Index Scan using {table}" in plan, plan

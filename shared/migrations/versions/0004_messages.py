@@ -34,8 +34,6 @@ STORY = """
 CREATE UNIQUE INDEX outgoing_messages_story ON outgoing_messages (tenant_id, smb_id, epoch, sequence)
 WHERE tenant_id IS NOT NULL
 """
-# The removal of what is older than 35 days.
-AGE = "CREATE INDEX outgoing_messages_age ON outgoing_messages USING brin (created_at)"
 
 # No foreign key: both rows are written by one statement, and checking each again would double its cost.
 OUTBOX = """
@@ -99,7 +97,8 @@ CREATE TABLE repeated_inputs (
     PRIMARY KEY (consumer_group, topic, partition_number, partition_offset)
 )
 """
-REPEATED_AGE = "CREATE INDEX repeated_inputs_age ON repeated_inputs USING brin (seen_at)"
+# The removal of what is older than 35 days.
+REPEATED_AGE = "CREATE INDEX repeated_inputs_age ON repeated_inputs (seen_at)"
 
 JOB_RUNS = """
 CREATE TABLE job_runs (
@@ -161,7 +160,6 @@ def upgrade() -> None:
     for statement in (
         OUTGOING_MESSAGES,
         STORY,
-        AGE,
         OUTBOX,
         DEAD_LETTERS,
         PROGRESS,
