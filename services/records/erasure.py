@@ -2,7 +2,7 @@
 
 What is erased: profile, events, histories, dead letters, and messages that were told. The head stays, emptied and
 marked; its sequence goes on, so that SMBErased has its number. A message that still waits in the outbox is left to
-the relay, because readers are promised every number.
+the relay, because readers are promised every number: it goes once Kafka has acknowledged SMBErased, the last one.
 """
 
 from collections.abc import Sequence

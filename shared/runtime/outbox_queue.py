@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from shared.runtime.database import Database, Transaction
+from shared.schemas.announcements import SMBErased
 
 # Ids grow in the order in which an SMB's numbers were given, because its head was held: oldest first keeps its order.
 OLDEST = text(
@@ -24,6 +25,15 @@ DELETE = text(
     """
     WITH gone AS (DELETE FROM outbox WHERE message_id = ANY(CAST(:ids AS bigint[])))
     SELECT clock_timestamp() AS deleted_at
+    """,
+)
+# What an SMB's erasure had to leave, because readers are promised every number. An SMB's erasure is its last message.
+FORGET_ERASED = text(
+    """
+    DELETE FROM outgoing_messages AS told USING outgoing_messages AS erasure
+    WHERE erasure.id = ANY(CAST(:ids AS bigint[])) AND told.tenant_id = erasure.tenant_id
+        AND told.smb_id = erasure.smb_id AND told.id < erasure.id
+        AND NOT EXISTS (SELECT FROM outbox WHERE outbox.message_id = told.id)
     """,
 )
 DEPTH = text(
@@ -80,10 +90,17 @@ def waves(messages: Sequence[OutgoingMessage]) -> list[list[OutgoingMessage]]:
     return parted
 
 
-async def delete(database: Database, ids: Sequence[int]) -> datetime:
-    """Take these messages off the outbox, those that are gone already do not matter; gives the database's time."""
+async def delete(database: Database, messages: Sequence[OutgoingMessage]) -> datetime:
+    """Take these messages off the outbox, those that are gone already do not matter; gives the database's time.
+
+    Where one of them tells an erasure, what was told of that SMB before is not kept any longer.
+    """
+    ids = [message.id for message in messages]
+    erasures = [message.id for message in messages if message.type == SMBErased.__name__]
     async with database.transaction() as transaction:
-        deleted_at: datetime = (await transaction.execute(DELETE, {"ids": list(ids)})).scalar_one()
+        deleted_at: datetime = (await transaction.execute(DELETE, {"ids": ids})).scalar_one()
+        if erasures:
+            await transaction.execute(FORGET_ERASED, {"ids": erasures})
     return deleted_at
 
 

@@ -127,7 +127,7 @@ class Relay:
                 await _publish(producer, wave)
             crash_points.reach(crash_points.AFTER_PUBLISH)
             crash_points.reach(crash_points.BEFORE_DELETE)
-            deleted_at = await outbox_queue.delete(self._database, [message.id for message in messages])
+            deleted_at = await outbox_queue.delete(self._database, messages)
             for message in messages:
                 metrics.PUBLISHED.labels(message.type).inc()
                 _observe(metrics.COMMIT_TO_PUBLISH_SECONDS, message.created_at, deleted_at)

@@ -110,7 +110,7 @@ async def test_the_queue_gives_the_oldest_first_and_forgets_exactly_what_was_sen
     assert (first[0].topic, first[0].key) == ("outbox.smb.events", str(smbs[0].smb_id).encode())
     await tell(database, smbs[0])
     for _ in range(2):
-        await outbox_queue.delete(database, [one.id for one in first])
+        await outbox_queue.delete(database, first)
     rest = await outbox_queue.oldest(database, 100)
     assert len(rest) == 6
     assert min(one.id for one in rest) > max(one.id for one in first)
