@@ -5,14 +5,19 @@ import random
 
 import asyncpg
 
+from services.engagement.handler import EngagementHandler
 from shared.runtime.batch import transact
 from shared.runtime.database import Database, Transaction
 from shared.runtime.outcome import Announcement, Outcome
 from shared.schemas.announcements import SMBErased
+from shared.schemas.envelope import Input, decode
 from shared.schemas.identity import SmbKey
+from shared.schemas.policy import Policy
+from shared.schemas.topics import TOPICS
 from tests.faults.scene import all_hold, load_on, metric
 from tests.faults.traffic import traffic
-from tests.installation import Installation, event, eventually
+from tests.installation import Installation, Message, event, eventually
+from tests.schemas.records import GivenRecord
 
 WAITS_FOR_A_HEAD = """
 SELECT count(*) FROM pg_stat_activity
@@ -37,6 +42,37 @@ DROP TRIGGER fail_three_times ON engagement_events;
 DROP FUNCTION fail_three_times;
 DROP SEQUENCE failures;
 """
+
+
+async def test_transactions_that_score_the_same_smbs_at_once_see_each_other(installation: Installation) -> None:
+    """Three callbacks for each SMB, each in a transaction of its own: nobody scores from an old snapshot."""
+    smbs = await installation.add_smbs(10)
+    database = Database.create(installation.settings.database_url.get_secret_value(), pool_size=12)
+    handler = EngagementHandler(Policy.default(), 5000)
+
+    async def apply(number: int, order: list[SmbKey]) -> Outcome:
+        inputs = [
+            read(event("CallbackReceived", smb, call_id="c"), number * 100 + place) for place, smb in enumerate(order)
+        ]
+        return await transact(
+            database, installation.topics, order, lambda transaction, now: handler.handle(transaction, inputs, now)
+        )
+
+    await asyncio.gather(*(apply(number, smbs if number % 2 else smbs[::-1]) for number in range(3)))
+    await database.close()
+    rows = await installation.fetch(
+        "SELECT engagement_score, announced_score FROM smb_heads WHERE smb_id = ANY($1)", [smb.smb_id for smb in smbs]
+    )
+    assert [tuple(row) for row in rows] == [(15, 15)] * len(smbs)
+    # They came without Kafka, where the next test's checker would look for them.
+    for table in ("engagement_events", "outbox", "outgoing_messages", "smbs", "smb_heads"):
+        await installation.fetch(f"DELETE FROM {table}")
+
+
+def read(message: Message, offset: int) -> Input:
+    """Decode a message as if it stood at an offset."""
+    record = GivenRecord(message.value, tuple(message.headers), message.topic, 0, offset)
+    return decode(record, TOPICS[message.topic].types)
 
 
 async def test_changes_of_the_same_smbs_in_opposite_orders_never_deadlock(installation: Installation) -> None:

@@ -39,9 +39,14 @@ async def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
         await asyncio.to_thread(fragile_stack.kafka.kill)
         # What is published during the outage waits in the publisher.
         during = asyncio.create_task(load.send(traffic(2, smbs, 200)))
+        status, body = await eventually(lambda: unready(worker), "readiness is red")
+        assert status == 503
+        assert {"relay", "watch"} & json.loads(body)["problems"].keys()
         assert worker.ops("/livez")[0] == 200
+        await eventually(lambda: metric(worker.ops("/metrics")[1], "smb_ready") == 0, "the gauge says so")
         await asyncio.to_thread(fragile_stack.kafka.start)
         await during
+        await eventually(lambda: worker.ops("/readyz")[0] == 200, "ready again")
         await all_hold(fragile, load)
     assert worker.process.poll() is None
 
