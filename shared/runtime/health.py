@@ -1,7 +1,7 @@
 """`/livez`, `/readyz` and `/metrics` of a worker."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -16,17 +16,31 @@ from shared.runtime.line import Line
 
 # A batch that has been under way for longer than this makes the worker not ready.
 STUCK_SECONDS = 60
+# How often the gauge follows, also when nobody asks /readyz.
+EVERY_SECONDS = 10.0
 
 
 class Health:
-    """Whether this process is alive (always, while it answers) and ready (it makes progress or is idle)."""
+    """Whether this process is alive (always, while it answers) and ready (it makes progress or is idle).
+
+    `troubles` are what else stands in the way: each tells it in one line, or None.
+    """
 
     def __init__(self, service: str, database: Database, line: Line) -> None:
         self._service = service
         self._database = database
         self._line = line
         self.consumers: dict[str, Consumer] = {}
+        self.troubles: dict[str, Callable[[], str | None]] = {}
         self.consuming = False
+        metrics.READY.labels(service).set(0)
+
+    async def run(self) -> None:
+        """Keep the gauge true until the shutdown."""
+        while not self._line.shutting_down.is_set():
+            await self.problems()
+            await self._line.pause(EVERY_SECONDS)
+        await self.problems()
 
     async def problems(self) -> Mapping[str, str]:
         """What stands in the way of being ready, by name; empty when ready."""
@@ -42,6 +56,7 @@ class Health:
                 found[name] = "temporary trouble, trying again"
             elif consumer.working_since is not None and monotonic() - consumer.working_since > STUCK_SECONDS:
                 found[name] = f"one batch takes longer than {STUCK_SECONDS} s"
+        found |= {name: told for name, trouble in self.troubles.items() if (told := trouble()) is not None}
         try:
             await self._database.ping()
         except Exception as error:  # noqa: BLE001  whatever it is, it makes this process not ready and is shown

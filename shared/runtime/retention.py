@@ -13,6 +13,8 @@ from shared.runtime.jobs import LEDGER_KEEPS
 EVERY_SECONDS = 60.0
 # Rows removed at once, so that no transaction takes long.
 AT_ONCE = 5000
+# So many times at most in a row, so that a worker that ends is not kept waiting.
+ROUNDS = 100
 # A day more, so that no identity goes too early.
 KEEPS = LEDGER_KEEPS + timedelta(days=1)
 # Verifications are noted until so many came after them.
@@ -52,7 +54,7 @@ OLD_VERIFICATIONS = text(
 
 
 async def remove_old(database: Database) -> None:
-    """Remove some of what the runtime has kept for long enough. Whoever runs it beside us waits or takes others."""
+    """Remove what the runtime has kept for long enough, or much of it; harmless when two do it at once."""
     for statement in (MESSAGES, COPIES, RUNS):
         await remove(database, statement)
     async with database.transaction() as transaction:
@@ -60,10 +62,13 @@ async def remove_old(database: Database) -> None:
 
 
 async def remove(database: Database, statement: TextClause) -> None:
-    """Remove some of what is older than the ledger keeps, by a statement that takes `before` and `at_once`.
+    """Remove what is older than the ledger keeps, by a DELETE that takes `before` and `at_once`, again and again.
 
     A service removes what only it knows of with a statement of its own.
     """
-    async with database.transaction() as transaction:
-        now = (await transaction.execute(NOW)).scalar_one()
-        await transaction.execute(statement, {"before": now - KEEPS, "at_once": AT_ONCE})
+    for _ in range(ROUNDS):
+        async with database.transaction() as transaction:
+            now = (await transaction.execute(NOW)).scalar_one()
+            removed = await transaction.execute(statement, {"before": now - KEEPS, "at_once": AT_ONCE})
+        if removed.rowcount < AT_ONCE:
+            return

@@ -1,12 +1,13 @@
 """Every ten seconds: compare rows, committed offsets and the log's ends, and refresh what Grafana reads."""
 
 from collections import Counter
+from time import monotonic
 
 from aiokafka import TopicPartition
 from sqlalchemy import text
 
 from shared.runtime import line as lines
-from shared.runtime import metrics, outbox_queue, retention
+from shared.runtime import metrics, outbox_queue
 from shared.runtime.database import Database
 from shared.runtime.errors import DatabaseWentBack, cause_of, one_line
 from shared.runtime.line import Line
@@ -16,6 +17,9 @@ from shared.runtime.positions import Position, Positions, require_none_behind
 from shared.runtime.settings import Settings
 
 EVERY_SECONDS = 10.0
+AFTER_TROUBLE_SECONDS = 2.0
+# A look that has not ended by then makes the worker not ready: Kafka or the database does not answer.
+STALE_SECONDS = 30.0
 
 JOBS = text(
     """
@@ -39,6 +43,15 @@ class Watch:
         self._groups = groups
         self._losses = losses
         self._past_the_end: set[tuple[str, TopicPartition]] = set()
+        self._looked_at = monotonic()
+        self._failure: str | None = None
+
+    def trouble(self) -> str | None:
+        """Why Kafka's positions are not known, in one line; None when the last look saw them."""
+        if self._failure is not None:
+            return self._failure
+        seconds = int(monotonic() - self._looked_at)
+        return f"Kafka was last seen {seconds} s ago" if seconds > STALE_SECONDS else None
 
     async def run(self) -> None:
         """Look every ten seconds until the shutdown; trouble is logged and the next look starts afresh."""
@@ -52,16 +65,17 @@ class Watch:
                 self._line.stop(lines.DATABASE_WENT_BACK, str(error))
             except Exception as error:  # noqa: BLE001  watching must not end the work; the next look tries again
                 metrics.RETRIES.labels("watch", cause_of(error)).inc()
-                logger().warning("watch starts afresh", error=one_line(error))
-            await self._line.pause(EVERY_SECONDS)
+                self._failure = one_line(error)
+                logger().warning("watch starts afresh", error=self._failure)
+            await self._line.pause(AFTER_TROUBLE_SECONDS)
 
     async def look(self, positions: Positions) -> None:
         """Look once. Raises DatabaseWentBack when a row stands behind what Kafka has committed."""
         found = await positions.read(self._database, self._groups)
+        self._looked_at, self._failure = monotonic(), None
         self._report(found)
         require_none_behind(found)
         await self._refresh_gauges()
-        await retention.remove_old(self._database)
 
     def _report(self, found: list[Position]) -> None:
         lag: Counter[str] = Counter(dict.fromkeys(self._groups, 0))

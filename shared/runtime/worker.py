@@ -13,7 +13,7 @@ from faststream.asgi import AsgiFastStream
 from faststream.specification import AsyncAPI
 
 from shared.migrations import schema_is_current
-from shared.runtime import crash_points, metrics
+from shared.runtime import crash_points, metrics, retention
 from shared.runtime.batch import Batches
 from shared.runtime.consumer import Consumer
 from shared.runtime.database import Database
@@ -58,6 +58,7 @@ class Worker:
         self._groups: dict[str, list[str]] = {}
         self._repeated: list[tuple[Callable[[], Awaitable[None]], float]] = []
         self._background: list[asyncio.Task[None]] = []
+        self.repeat(self._remove_old, retention.EVERY_SECONDS)
         metrics.describe_build(service, self.policy.version)
 
     def consumer(self, group: str, topics: list[str], handler: Handler) -> Consumer:
@@ -97,9 +98,11 @@ class Worker:
 
     async def _after_broker(self) -> None:
         watch = Watch(self.settings, self.database, self.line, self._groups, self._losses)
+        self.health.troubles = {"relay": lambda: self.relay.trouble, "watch": watch.trouble}
         self._background = [
             asyncio.create_task(self.relay.run(), name="relay"),
             asyncio.create_task(watch.run(), name="watch"),
+            asyncio.create_task(self.health.run(), name="health"),
             *(
                 asyncio.create_task(self._keep_repeating(act, seconds), name=getattr(act, "__name__", "repeated"))
                 for act, seconds in self._repeated
@@ -120,6 +123,11 @@ class Worker:
                     metrics.RETRIES.labels(self.service, cause_of(error)).inc()
                     logger().warning("background work failed, trying again", error=one_line(error))
             await self.line.pause(pause_seconds)
+
+    async def _remove_old(self) -> None:
+        """One process at a time is enough: the one that publishes."""
+        if self.relay.leads:
+            await retention.remove_old(self.database)
 
     def _begin_shutdown(self) -> None:
         self.line.shutting_down.set()
