@@ -46,8 +46,8 @@ DROP SEQUENCE failures;
 
 async def test_transactions_that_score_the_same_smbs_at_once_see_each_other(installation: Installation) -> None:
     """Three callbacks for each SMB, each in a transaction of its own: nobody scores from an old snapshot."""
-    smbs = await installation.add_smbs(10)
-    database = Database.create(installation.settings.database_url.get_secret_value(), pool_size=12)
+    smbs = await installation.add_smbs(60)
+    database = Database.create(installation.settings.database_url.get_secret_value(), pool_size=6)
     handler = EngagementHandler(Policy.default(), 5000)
 
     async def apply(number: int, order: list[SmbKey]) -> Outcome:
@@ -58,7 +58,11 @@ async def test_transactions_that_score_the_same_smbs_at_once_see_each_other(inst
             database, installation.topics, order, lambda transaction, now: handler.handle(transaction, inputs, now)
         )
 
-    await asyncio.gather(*(apply(number, smbs if number % 2 else smbs[::-1]) for number in range(3)))
+    # Connected before, so that the transactions really overlap.
+    await asyncio.gather(*(database.ping() for _ in range(6)))
+    for first in range(0, len(smbs), 6):
+        few = smbs[first : first + 6]
+        await asyncio.gather(*(apply(number, few if number % 2 else few[::-1]) for number in range(3)))
     await database.close()
     rows = await installation.fetch(
         "SELECT engagement_score, announced_score FROM smb_heads WHERE smb_id = ANY($1)", [smb.smb_id for smb in smbs]
