@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from shared.runtime import metrics
 from shared.runtime.database import Transaction
 from shared.runtime.outcome import Copy, Outcome
 from shared.schemas.envelope import Input
@@ -168,4 +167,3 @@ async def finish(transaction: Transaction, shard: JobShard, *, seen: int, change
     parameters = {"run_id": shard.run_id, "number": shard.number, "seen": seen, "changed": changed, "now": now}
     if (await transaction.execute(FINISH_SHARD, parameters)).first() is not None:
         await transaction.execute(COUNT_SHARD, parameters)
-        metrics.JOB_SHARDS.labels(shard.job).inc()

@@ -59,7 +59,8 @@ LOST_RECORDS = Gauge(
 LINE_STOPPED = Gauge("smb_line_stopped", "1 when this worker has stopped and waits for a person.", ["service", "why"])
 READY = Gauge("smb_ready", "1 when /readyz answers 200.", ["service"])
 
-JOB_SHARDS = Counter("smb_job_shards", "Shards of nightly jobs that are done.", ["job"])
+# Read from the table of runs: a count kept by this process would also count what was rolled back.
+JOB_SHARDS_DONE = Gauge("smb_job_shards_done", "Shards that are done, of the last 35 days' runs of a job.", ["job"])
 JOB_SHARDS_OPEN = Gauge("smb_job_shards_open", "Shards that open runs of a job still have to do.", ["job"])
 JOB_LAST_FINISHED = Gauge(
     "smb_job_last_finished_timestamp_seconds", "When the last run of a job finished, as a Unix time.", ["job"]

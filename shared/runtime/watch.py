@@ -23,7 +23,7 @@ STALE_SECONDS = 30.0
 
 JOBS = text(
     """
-    SELECT name, max(finished_at) AS finished_at,
+    SELECT name, max(finished_at) AS finished_at, sum(shards_done) AS shards_done,
         coalesce(sum(shards_total - shards_done) FILTER (WHERE status <> 'finished'), 0) AS shards_open
     FROM job_runs GROUP BY name
     """,
@@ -103,6 +103,7 @@ class Watch:
         metrics.OUTBOX_DEPTH.set(depth)
         metrics.OUTBOX_AGE_SECONDS.set(age)
         for job in jobs:
+            metrics.JOB_SHARDS_DONE.labels(job.name).set(job.shards_done)
             metrics.JOB_SHARDS_OPEN.labels(job.name).set(job.shards_open)
             if job.finished_at is not None:
                 metrics.JOB_LAST_FINISHED.labels(job.name).set(job.finished_at.timestamp())
