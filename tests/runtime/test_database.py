@@ -12,7 +12,7 @@ from tests.installation import eventually, free_port
 
 SETTINGS = {
     "idle_in_transaction_session_timeout": "30s",
-    "statement_timeout": "1min",
+    "statement_timeout": "50s",
     "transaction_timeout": "1min",
     "jit": "off",
     "TimeZone": "UTC",
