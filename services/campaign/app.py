@@ -4,7 +4,9 @@ from typing import Annotated, TypeAlias
 
 from faststream.asgi import AsgiFastStream
 
+from services.campaign import ledger
 from services.campaign.handler import CampaignHandler
+from shared.runtime import retention
 from shared.runtime.settings import Settings, load_settings
 from shared.runtime.subscriber import Records, batch_options, described
 from shared.runtime.worker import Worker
@@ -42,4 +44,9 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
         """Advance the campaigns of one key range of SMBs."""
         await shards.process(records, shards_in.consumer)
 
+    async def remove_old_commands() -> None:
+        """Forget commands that count as repeated by their age alone."""
+        await ledger.remove_old_commands(worker.database)
+
+    worker.repeat(remove_old_commands, retention.EVERY_SECONDS)
     return worker, worker.app("Leads SMBs through their 90-day campaigns.")

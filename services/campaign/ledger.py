@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from shared.runtime.database import Transaction
+from shared.runtime import retention
+from shared.runtime.database import Database, Transaction
 from shared.runtime.heads import as_arrays
 from shared.runtime.outcome import Copy
 from shared.schemas.envelope import Input
@@ -82,6 +83,15 @@ WRITE = text(
     """,
 )
 
+# An approval's entry stays for as long as its event does; a command that is older than the ledger counts as repeated.
+REMOVE_OLD_COMMANDS = text(
+    """
+    DELETE FROM campaign_inputs WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM campaign_inputs WHERE sort = 'command' AND received_at < :before
+        ORDER BY received_at LIMIT :at_once FOR UPDATE SKIP LOCKED))
+    """,
+)
+
 
 async def find(transaction: Transaction, sort: Sort, inputs: Sequence[Input]) -> dict[Identity, Known]:
     """Give what the ledger has of the identities of `inputs`."""
@@ -123,6 +133,11 @@ async def write(transaction: Transaction, entries: Sequence[Entry], now: datetim
             "now": now,
         },
     )
+
+
+async def remove_old_commands(database: Database) -> None:
+    """Remove commands that the ledger has kept for long enough; harmless when two do it at once."""
+    await retention.remove(database, REMOVE_OLD_COMMANDS)
 
 
 def identity(message: Input) -> Identity:

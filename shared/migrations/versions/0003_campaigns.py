@@ -89,6 +89,8 @@ CREATE TABLE campaign_inputs (
     CHECK (outcome <> 'waiting' OR (sort = 'approval' AND service IS NOT NULL))
 )
 """
+# The removal of commands that are older than 35 days.
+LEDGER_AGE = "CREATE INDEX campaign_inputs_age ON campaign_inputs (received_at) WHERE sort = 'command'"
 
 COMMENTS = (
     "COMMENT ON COLUMN campaigns.number IS 'the runs of an SMB in the order in which they were opened'",
@@ -103,5 +105,5 @@ GRANTS = (
 
 def upgrade() -> None:
     """Create the campaign tables."""
-    for statement in (CAMPAIGNS, OPEN_CAMPAIGN, HISTORY, TRANSITIONS, LEDGER, *COMMENTS, *GRANTS):
+    for statement in (CAMPAIGNS, OPEN_CAMPAIGN, HISTORY, TRANSITIONS, LEDGER, LEDGER_AGE, *COMMENTS, *GRANTS):
         op.execute(statement)
