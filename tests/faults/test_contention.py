@@ -8,12 +8,12 @@ import asyncpg
 from services.engagement.handler import EngagementHandler
 from shared.runtime.batch import transact
 from shared.runtime.database import Database, Transaction
-from shared.runtime.outcome import Announcement, Outcome
-from shared.schemas.announcements import SMBErased
+from shared.runtime.outcome import Outcome
 from shared.schemas.envelope import Input, decode
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 from shared.schemas.topics import TOPICS
+from tests.announced import TYPE, announcement_of
 from tests.faults.scene import all_hold, load_on, metric
 from tests.faults.traffic import traffic
 from tests.installation import Installation, Message, event, eventually
@@ -89,7 +89,7 @@ async def test_changes_of_the_same_smbs_in_opposite_orders_never_deadlock(instal
 
     async def change(order: list[SmbKey]) -> Outcome:
         async def announce(_transaction: Transaction, _now: object) -> Outcome:
-            return Outcome(announcements=[Announcement(smb, SMBErased(smb_id=smb.smb_id)) for smb in order])
+            return Outcome(announcements=[announcement_of(smb) for smb in order])
 
         return await transact(database, installation.topics, order, announce)
 
@@ -100,7 +100,7 @@ async def test_changes_of_the_same_smbs_in_opposite_orders_never_deadlock(instal
         await all_hold(installation, load)
     await database.close()
     assert len(outcomes) == len(orders)
-    told = await installation.value("SELECT count(*) FROM outgoing_messages WHERE type = 'SMBErased'")
+    told = await installation.value("SELECT count(*) FROM outgoing_messages WHERE type = $1", TYPE)
     assert told == sum(len(order) for order in orders)
     assert await installation.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
     assert [worker.terminate() for worker in workers] == [0, 0]

@@ -12,10 +12,10 @@ from shared.runtime import outbox_queue
 from shared.runtime.batch import transact
 from shared.runtime.database import Database, Transaction
 from shared.runtime.outbox import CHANNEL
-from shared.runtime.outcome import Announcement, Outcome
-from shared.schemas.announcements import SMBErased
+from shared.runtime.outcome import Outcome
 from shared.schemas.identity import SmbKey
 from shared.schemas.topics import Topics
+from tests.announced import announcement_of
 
 TOPICS = Topics("outbox.")
 STORY = "SELECT epoch, sequence FROM outgoing_messages WHERE smb_id = $1 ORDER BY id"
@@ -27,7 +27,7 @@ async def tell(database: Database, *smbs: SmbKey, touched: frozenset[SmbKey] = f
 
     async def act(_transaction: Transaction, now: datetime) -> Outcome:
         when.append(now)
-        told = [Announcement(smb, SMBErased(smb_id=smb.smb_id), causation_id="cause") for smb in smbs]
+        told = [announcement_of(smb) for smb in smbs]
         return Outcome(announcements=told, touched=set(touched))
 
     await transact(database, TOPICS, [*smbs, *touched], act)

@@ -12,10 +12,10 @@ from shared.runtime.batch import transact
 from shared.runtime.database import Database, Transaction
 from shared.runtime.line import Line
 from shared.runtime.outbox_queue import OutgoingMessage, waves
-from shared.runtime.outcome import Announcement, Outcome
+from shared.runtime.outcome import Outcome
 from shared.runtime.relay import LOCK, Relay
-from shared.schemas.announcements import SMBErased
 from shared.schemas.identity import SmbKey
+from tests.announced import announcement_of
 from tests.installation import Installation, eventually
 
 HOLDERS = f"""
@@ -47,7 +47,7 @@ async def relays(installation: Installation, count: int) -> AsyncIterator[None]:
 
 async def tell(installation: Installation, smbs: list[SmbKey], times: int) -> None:
     async def act(_transaction: Transaction, _now: object) -> Outcome:
-        return Outcome(announcements=[Announcement(smb, SMBErased(smb_id=smb.smb_id)) for smb in smbs])
+        return Outcome(announcements=[announcement_of(smb) for smb in smbs])
 
     for _ in range(times):
         await transact(installation.database, installation.topics, smbs, act)
