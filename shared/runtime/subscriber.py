@@ -20,6 +20,8 @@ from shared.schemas.topics import JOB_SHARDS_TOPIC, TOPICS, Service, accepted_ty
 REBALANCE_SECONDS = 90
 # After an empty poll FastStream sleeps as long as the poll took: short, for latency.
 POLL_MILLISECONDS = 20
+# How soon a topic that was created anew is noticed by workers that run.
+METADATA_MILLISECONDS = 30_000
 # Longer than any outage during which a batch is retried: leaving the group would only cost a rebalance.
 LONGEST_BATCH_MILLISECONDS = 3_600_000
 
@@ -40,6 +42,7 @@ def create_broker(settings: Settings) -> KafkaBroker:
         security=broker_security(settings),
         request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
         allow_auto_create_topics=False,
+        metadata_max_age_ms=METADATA_MILLISECONDS,
         enable_idempotence=True,
         acks="all",
         graceful_timeout=settings.shutdown_seconds,

@@ -1,7 +1,7 @@
 """Kafka loses what it had: retention passes a group's position, or a topic is deleted and created anew."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -54,12 +54,7 @@ async def test_a_topic_that_is_created_anew_is_read_from_its_beginning_and_costs
     await installation.publish([poison("old 0"), opened(smb, "old-1"), poison("old 2"), opened(smb, "old-3")])
     await installation.idle()
     assert worker.terminate() == 0
-    name = installation.topics.full_name(TOPIC)
-    async with administrator(installation) as admin:
-        await admin.delete_topics([name])
-        await eventually(lambda: is_gone(admin, name), "the topic is gone")
-    assert (await create_topics(installation.settings)).created == [name]
-
+    await create_anew(installation)
     worker = installation.start("engagement")
     await installation.publish([opened(smb, "new-0"), opened(smb, "old-1"), poison("new 2")])
     await installation.idle()
@@ -70,6 +65,28 @@ async def test_a_topic_that_is_created_anew_is_read_from_its_beginning_and_costs
     await eventually(lambda: "topic was re-created" in worker.logged(), "the log says so")
     assert metric(worker.ops("/metrics")[1], LOST, group=installation.topics.group("engagement")) == 0
     assert worker.terminate() == 0
+
+
+async def test_a_worker_that_runs_meanwhile_goes_on_with_the_new_topic(installation: Installation) -> None:
+    (smb,) = await installation.add_smbs(1)
+    worker = installation.start("engagement")
+    await installation.publish([opened(smb, f"first-{number}") for number in range(4)])
+    await installation.idle()
+    await create_anew(installation, lambda: "not found in cluster metadata" in worker.logged())
+    await installation.publish([opened(smb, f"second-{number}") for number in range(6)])
+    await installation.idle()
+    assert await applied(installation, "second") == [f"second-{number}" for number in range(6)]
+    assert worker.terminate() == 0
+
+
+async def create_anew(installation: Installation, noticed: Callable[[], bool] = lambda: True) -> None:
+    """Delete the topic and create it again once somebody has noticed."""
+    name = installation.topics.full_name(TOPIC)
+    async with administrator(installation) as admin:
+        await admin.delete_topics([name])
+        await eventually(lambda: is_gone(admin, name), "the topic is gone")
+    await eventually(noticed, "it was noticed")
+    assert (await create_topics(installation.settings)).created == [name]
 
 
 async def is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
@@ -96,9 +113,9 @@ async def test_records_that_retention_took_from_a_frozen_worker_are_told_and_it_
     found = await applied(installation, "late")
     assert found[-3:] == ["late-6", "late-7", "late-8"]
     group = installation.topics.group("engagement")
-    lost = 9 - len(found)
-    assert lost in {5, 6}
-    await eventually(lambda: metric(worker.ops("/metrics")[1], LOST, group=group) == lost, "the loss is counted once")
+    assert len(found) in {3, 4}
+    # The watch may have looked while the first record was in the worker's hands and not finished yet.
+    await eventually(lambda: metric(worker.ops("/metrics")[1], LOST, group=group) in {5, 6}, "the loss is counted once")
     assert "retention deleted records that nobody had read" in worker.logged()
     assert worker.ops("/readyz")[0] == 200
     assert worker.terminate() == 0
