@@ -31,12 +31,15 @@ from shared.runtime.settings import Settings
 LOCK = 0x534D42_4F5554
 # How many messages are under way to Kafka at once.
 AT_ONCE = 2000
+# Acknowledgements that take longer are trouble.
+SLOW_SECONDS = 10.0
 # The net under the notifications, and the pulse of the lock's connection.
 POLL_SECONDS = 1.0
 IDLE_SESSION_SECONDS = 10
 # How long a shutdown waits for a producer that can't deliver any more.
 LAST_SECONDS = 5
-# By then a stopping producer has given up: its batches have expired and its last requests were answered or not.
+# How long the next lead waits for it. While a broker is down an idempotent producer never gives up by itself; what it
+# sends when the broker is back are copies, which readers drop.
 GIVEN_UP_SECONDS = 3 * REQUEST_TIMEOUT_MILLISECONDS / 1000
 
 
@@ -124,7 +127,7 @@ class Relay:
         messages = await outbox_queue.oldest(self._database, AT_ONCE)
         if messages:
             for wave in outbox_queue.waves(messages):
-                await _publish(producer, wave)
+                await self._publish(producer, wave)
             crash_points.reach(crash_points.AFTER_PUBLISH)
             crash_points.reach(crash_points.BEFORE_DELETE)
             deleted_at = await outbox_queue.delete(self._database, messages)
@@ -135,6 +138,19 @@ class Relay:
                     _observe(metrics.EVENT_TO_PUBLISHED_SECONDS, message.caused_at, deleted_at)
         self.trouble = None
         return bool(messages)
+
+    async def _publish(self, producer: AIOKafkaProducer, messages: Sequence[outbox_queue.OutgoingMessage]) -> None:
+        """Send messages all at once and wait for Kafka's acknowledgement of each. Raises what any of them raised."""
+        acknowledging = asyncio.gather(
+            *[
+                await producer.send(message.topic, message.value, key=message.key, headers=message.headers)
+                for message in messages
+            ]
+        )
+        acknowledged, _ = await asyncio.wait((acknowledging,), timeout=SLOW_SECONDS)
+        if not acknowledged:
+            self.trouble = f"Kafka has not acknowledged messages for {SLOW_SECONDS:.0f} s"
+        await acknowledging
 
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
@@ -155,7 +171,7 @@ class Relay:
         if self._stopping is None:
             return
         _, late = await asyncio.wait((self._stopping,), timeout=patience_seconds)
-        if late:  # what it may still send are copies, which readers drop
+        if late:
             logger().error("producer does not stop and is left alone", seconds=patience_seconds)
         elif not self._stopping.cancelled() and (error := self._stopping.exception()) is not None:
             logger().warning("producer did not stop cleanly", error=one_line(error))
@@ -179,15 +195,6 @@ class Relay:
         self.trouble = one_line(error)
         metrics.RETRIES.labels("relay", cause_of(error)).inc()
         logger().warning("relay starts afresh", attempt=state.attempt_number, error=one_line(error))
-
-
-async def _publish(producer: AIOKafkaProducer, messages: Sequence[outbox_queue.OutgoingMessage]) -> None:
-    """Send messages all at once and wait for Kafka's acknowledgement of each. Raises what any of them raised."""
-    acknowledgements = [
-        await producer.send(message.topic, message.value, key=message.key, headers=message.headers)
-        for message in messages
-    ]
-    await asyncio.gather(*acknowledgements)
 
 
 def _observe(histogram: Histogram, since: datetime, until: datetime) -> None:
