@@ -12,6 +12,7 @@ FAILURES_IN_A_ROW = 100
 BUGS = "own_code_fails"
 DATABASE_WENT_BACK = "database_went_back"
 UNEXPECTED = "unexpected_error"
+UNREADABLE = "unreadable_record"
 
 
 class Line:
@@ -22,7 +23,7 @@ class Line:
         self.stopped_because: str | None = None
         self.shutting_down = asyncio.Event()
         self._failures_in_a_row = 0
-        for why in (BUGS, DATABASE_WENT_BACK, UNEXPECTED):
+        for why in (BUGS, DATABASE_WENT_BACK, UNEXPECTED, UNREADABLE):
             metrics.LINE_STOPPED.labels(service, why).set(0)
 
     def succeeded(self) -> None:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from shared.runtime.errors import WrongSettings
 
 PREFIX = "SMB_"
+HIGHEST_PORT = 65_535
 
 
 class Settings(BaseSettings):
@@ -77,6 +79,24 @@ class Settings(BaseSettings):
         if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             message = "must start with postgresql://"
             raise ValueError(message)
+        try:
+            parts = urlsplit(value.get_secret_value())
+            usable = bool(parts.hostname or parts.query) and parts.port != 0
+        except ValueError:  # its message would quote what may be a part of the password
+            usable = False
+        if not usable:
+            message = "is no address with a host and a port; are / @ # ? in the password percent-encoded?"
+            raise ValueError(message)
+        return value
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for address in value.split(","):
+            host, _, port = address.strip().rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
+                message = f"{address.strip()!r} is not host:port"
+                raise ValueError(message)
         return value
 
     @field_validator("policy_file", "kafka_ca_file")

@@ -24,6 +24,7 @@ from shared.runtime.line import Line
 from shared.runtime.logs import configure_logs, logger
 from shared.runtime.losses import Losses
 from shared.runtime.outcome import Handler
+from shared.runtime.polling import poll_carefully
 from shared.runtime.positions import Positions, require_none_behind
 from shared.runtime.reading import Reader
 from shared.runtime.relay import Relay
@@ -95,6 +96,8 @@ class Worker:
         """Wait, alive and not ready, until the database's schema and the topics are there."""
         await self._wait_for(self._require_schema)
         await self._wait_for(self._require_topics)
+        await self._wait_for(self.broker.connect)
+        poll_carefully(self.broker, self.line)
 
     async def _after_broker(self) -> None:
         watch = Watch(self.settings, self.database, self.line, self._groups, self._losses)

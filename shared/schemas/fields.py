@@ -29,11 +29,18 @@ class SmbData(WireModel):
     smb_id: UUID = Field(description="The SMB's id within the message's tenant; the message's `subject` says the same.")
 
 
+# The database's driver takes the very first and the very last moment for minus and plus infinity.
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
-        return moment.astimezone(UTC)
+        in_utc = moment.astimezone(UTC)
     except OverflowError:
-        raise PydanticCustomError("time_out_of_range", "Input should be a time that exists in UTC") from None
+        in_utc = _FIRST
+    if not _FIRST < in_utc < _LAST:
+        raise PydanticCustomError("time_out_of_range", "Input should be a time that exists in UTC")
+    return in_utc
 
 
 class _Rfc3339:

@@ -55,6 +55,30 @@ def test_a_wrong_setting_is_named_in_one_line(environment: pytest.MonkeyPatch, n
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hun/ter2@host/name",
+        "postgresql://user:hunter2@host:abc/name",
+        "postgresql://user:hunter2@[::1/name",
+        "postgresql://user:hunter2@host:99999/name",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_being_quoted(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv("SMB_DATABASE_URL", url)
+    with pytest.raises(WrongSettings) as caught:
+        load_settings()
+    assert str(caught.value).startswith("SMB_DATABASE_URL: is no address")
+    assert "hun" not in str(caught.value)
+
+
+@pytest.mark.parametrize("servers", [":::", "host:abc", "host:99999", "host", "host:9092,"])
+def test_brokers_are_hosts_with_ports(environment: pytest.MonkeyPatch, servers: str) -> None:
+    environment.setenv("SMB_KAFKA_BOOTSTRAP_SERVERS", servers)
+    with pytest.raises(WrongSettings, match="SMB_KAFKA_BOOTSTRAP_SERVERS: "):
+        load_settings()
+
+
 def test_all_wrong_and_missing_settings_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("SMB_DATABASE_URL")
     environment.setenv("SMB_OPS_PORT", "http")

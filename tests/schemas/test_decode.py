@@ -99,6 +99,7 @@ BAD_DOCUMENTS = [
     (document(time="2026-03-01T09:30:00+0100"), "wrong_field", "time"),
     (document(time="2026-02-30T09:30:00Z"), "wrong_field", "time"),
     (document(time="0001-01-01T00:00:00+14:00"), "wrong_field", "time"),
+    (document(time="0001-01-01T00:00:00Z"), "wrong_field", "time"),
     (document(time="9999-12-31T23:59:59-14:00"), "wrong_field", "time"),
     (document(time="2026-03-02T12:05:00.000001Z"), "time_ahead", "time"),
     (document(id=""), "wrong_field", "id"),
