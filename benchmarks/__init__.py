@@ -9,8 +9,8 @@ it. A goal that is not met is printed as short; the exit code is 0 all the same.
   - floor: the same events already decoded, only inserted, 5,000 in a transaction, by as many processes, into a table
     with the same history and indexes. Ratio 1 would mean that everything else costs nothing. Goal: 0.5 or more.
   - plain worker: what one writes first, a FastStream handler and an ORM transaction for each event. Goal: 60 or more.
-- hot SMB: one SMB has a very long window and gets a fifth of all events, beside traffic that is spread evenly. Its
-  partitions belong to one of the two workers, which therefore has more to do. Goal: 0.9 or more.
+- hot SMB: one SMB has a very long window and gets a fifth of all events, beside traffic that is spread evenly. One
+  worker, because two can't share a single partition. Goal: 0.9 or more.
 - long history: the same traffic on a database with ten times the events in the same 180 days, so that every SMB has ten
   times as many. Goal: 0.8 or more.
 - latency: milliseconds from publishing an event to reading its announcement; one worker, 500 events per second. Echo:

@@ -32,12 +32,14 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "footprint": (footprint.run, "memory of a worker and seconds until it is ready"),
 }
 INTERRUPTED = 130
+TABLE_WIDTH = 150
 
 
 def main() -> int:
     """Parse the arguments, run, print. Returns the exit code: 0 also when a goal is not met."""
     given = parse()
-    console = Console()
+    # A pipe or a log has no width of its own, and the table is unreadable when it is folded.
+    console = Console() if sys.stdout.isatty() else Console(width=TABLE_WIDTH)
     if given.list:
         for name, (_, meaning) in BENCHMARKS.items():
             console.print(f"{name:14} {meaning}")
