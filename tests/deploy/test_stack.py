@@ -15,7 +15,9 @@ from deploy.local.process import is_gone
 
 # A program that starts the stack, tells its processes and waits; it is killed, or interrupted, by the test.
 PROGRAM = """
-import sys, time
+import signal, sys, time
+# Whoever runs the tests in the background lets them ignore Ctrl-C; a program in a terminal does not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from deploy.local import start_stack
 
@@ -89,7 +91,7 @@ def test_a_ctrl_c_ends_both_servers(program: "subprocess.Popen[str]") -> None:
     pids = told_pids(program)
 
     program.send_signal(signal.SIGINT)
-    program.wait()
+    program.wait(60)
 
     assert not alive(pids)
 
