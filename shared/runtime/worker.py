@@ -35,7 +35,7 @@ from shared.schemas.policy import Policy, PolicyError, load_policy
 from shared.schemas.topics import TOPICS, Service, Topics
 
 # Collect garbage rarely: a batch makes tens of thousands of objects that die together.
-GARBAGE_THRESHOLD = 1_000_000
+GARBAGE_THRESHOLD = 100_000
 
 
 class NotThereYet(RuntimeTrouble):
