@@ -88,7 +88,7 @@ class Watch:
         for group, partition in sorted(past_the_end - self._past_the_end):
             logger().warning(
                 "topic was re-created: it ends before what this group has finished, so that a database restored from "
-                "a backup cannot be noticed in this partition for now",
+                "a backup is not noticed here until its log is longer again",
                 group=group,
                 topic=partition.topic,
                 partition=partition.partition,
