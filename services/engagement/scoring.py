@@ -65,23 +65,11 @@ def _windowed(scoring: Scoring, group: str) -> str:
     )
 
 
-def per_smb(scoring: Scoring, carried: str) -> str:
-    """A query over `probed` that gives each SMB's four columns and reads a bounded number of rows.
-
-    Each SMB is probed with a limit; for those above it, each kind is looked up by the index, newest approvals first.
-    `carried` are columns of `touched` that come along: joined again later, thousands would meet thousands.
-    """
-    return f"""
-        SELECT {carried}, reach, response, content, approval FROM probed WHERE events <= {ORDINARY_EVENTS}
-        UNION ALL
-        SELECT {carried}, hot.reach, hot.response, hot.content, hot.approval
-        FROM probed CROSS JOIN LATERAL ({_hot(scoring)}) AS hot
-        WHERE probed.events > {ORDINARY_EVENTS}
-    """
-
-
 def probe(scoring: Scoring) -> str:
-    """The query behind `probed`: the columns of `touched`, the four of SMBs whose events all fit, and their number."""
+    """A query over `touched`: its columns, `events` (their number, counted up to one more than ordinary) and the four.
+
+    The four are right only where the events are at most ORDINARY_EVENTS: no more are read, however many there are.
+    """
     return f"""
         SELECT touched.*, few.*
         FROM touched CROSS JOIN LATERAL (
@@ -95,8 +83,16 @@ def probe(scoring: Scoring) -> str:
     """
 
 
+def hot(scoring: Scoring) -> str:
+    """A query over `touched` that gives its columns and the four of SMBs with more events than are ordinary.
+
+    Each kind is looked up by the index, and only as many events as reach its cap; the newest approvals first.
+    """
+    return f"SELECT touched.*, hot.* FROM touched CROSS JOIN LATERAL ({_hot(scoring)}) AS hot"
+
+
 def _hot(scoring: Scoring) -> str:
-    of_smb = "event.tenant_id = probed.tenant_id AND event.smb_id = probed.smb_id AND event.occurred_at < :until"
+    of_smb = "event.tenant_id = touched.tenant_id AND event.smb_id = touched.smb_id AND event.occurred_at < :until"
     kinds = [
         f"(SELECT kind, occurred_at FROM engagement_events AS event WHERE {of_smb} AND event.kind = '{kind}'"
         f" AND event.occurred_at >= :since LIMIT {_enough(scoring, group, kind)})"

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Row, TextClause, text
 
 from services.engagement import scoring as score_sql
 from services.engagement.rules import ANNOUNCED_STEP_POINTS, Groups
@@ -91,29 +91,27 @@ MARK_ANNOUNCED = text(
     """,
 )
 
-# What both ways of scoring do with `scored`: save, and give back what is to be announced. Whether the SMB exists and
+# What all ways of scoring do with `scored`: save, and give back what is to be announced. Whether the SMB exists and
 # is not deleted is asked only for the few that moved far enough.
-_SAVE = f"""
+_SAVE = """
     saved AS (
         UPDATE smb_heads AS head
-        SET engagement_score = scored.score, engagement_scored_on = :as_of, last_now = :now{{last_seen}}
+        SET engagement_score = scored.score, engagement_scored_on = :as_of, last_now = :now{last_seen}
         FROM scored
-        WHERE head.tenant_id = scored.tenant_id AND head.smb_id = scored.smb_id{{changed}}
+        WHERE head.tenant_id = scored.tenant_id AND head.smb_id = scored.smb_id{changed}
         RETURNING head.tenant_id, head.smb_id, head.announced_score, scored.score, scored.reach, scored.response,
             scored.content, scored.approval
     )
-    SELECT tenant_id, smb_id, announced_score, score, reach, response, content, approval, changed
-    FROM (SELECT count(*) AS changed FROM saved) AS counted
-    LEFT JOIN saved ON abs(score - announced_score) > {ANNOUNCED_STEP_POINTS} AND EXISTS (
-        SELECT FROM smbs AS smb
-        WHERE smb.tenant_id = saved.tenant_id AND smb.id = saved.smb_id AND smb.deleted_at IS NULL)
 """
+_IS_ANNOUNCED = f"""abs(score - announced_score) > {ANNOUNCED_STEP_POINTS} AND EXISTS (
+        SELECT FROM smbs AS smb
+        WHERE smb.tenant_id = saved.tenant_id AND smb.id = saved.smb_id AND smb.deleted_at IS NULL)"""
+_ANNOUNCED = "tenant_id, smb_id, announced_score, score, reach, response, content, approval"
 _LAST_SEEN = """,
             last_email_open = greatest(head.last_email_open, scored.email_open),
             last_email_click = greatest(head.last_email_click, scored.email_click),
             last_content_view = greatest(head.last_content_view, scored.content_view),
             last_approval = greatest(head.last_approval, scored.approved)"""
-_CARRIED = "tenant_id, smb_id, email_open, email_click, content_view, approved"
 _TOUCHED = """
     touched AS (
         SELECT * FROM unnest(
@@ -125,13 +123,30 @@ _TOUCHED = """
 
 
 @cache
-def _score_touched(scoring: Scoring) -> TextClause:
-    """For a batch: only the touched SMBs, each by its own bounded reading."""
+def _score_ordinary(scoring: Scoring) -> TextClause:
+    """For a batch: each touched SMB by a bounded reading of its events; those that do not fit come back unscored."""
     return text(
         f"""
         WITH {_TOUCHED}, probed AS MATERIALIZED ({score_sql.probe(scoring)}), scored AS (
-            SELECT each.*, {score_sql.total()} AS score FROM ({score_sql.per_smb(scoring, _CARRIED)}) AS each
+            SELECT probed.*, {score_sql.total()} AS score FROM probed WHERE events <= {score_sql.ORDINARY_EVENTS}
         ), {_SAVE.format(last_seen=_LAST_SEEN, changed="")}
+        SELECT {_ANNOUNCED} FROM saved WHERE {_IS_ANNOUNCED}
+        UNION ALL
+        SELECT tenant_id, smb_id, NULL, NULL, NULL, NULL, NULL, NULL FROM probed
+        WHERE events > {score_sql.ORDINARY_EVENTS}
+        """,
+    )
+
+
+@cache
+def _score_hot(scoring: Scoring) -> TextClause:
+    """For those few: kind by kind. In a statement of its own, because its plan takes milliseconds to set up."""
+    return text(
+        f"""
+        WITH {_TOUCHED}, scored AS (
+            SELECT each.*, {score_sql.total()} AS score FROM ({score_sql.hot(scoring)}) AS each
+        ), {_SAVE.format(last_seen=_LAST_SEEN, changed="")}
+        SELECT {_ANNOUNCED} FROM saved WHERE {_IS_ANNOUNCED}
         """,
     )
 
@@ -157,6 +172,8 @@ def _score_range(scoring: Scoring) -> TextClause:
                 FROM wanted LEFT JOIN summed USING (tenant_id, smb_id)
             ) AS each
         ), {_SAVE.format(last_seen="", changed=_CHANGED)}
+        SELECT {_ANNOUNCED}, changed
+        FROM (SELECT count(*) AS changed FROM saved) AS counted LEFT JOIN saved ON {_IS_ANNOUNCED}
         """,
     )
 
@@ -188,21 +205,14 @@ async def score_touched(
     transaction: Transaction, last_seen: dict[SmbKey, LastSeen], scoring: Scoring, now: datetime
 ) -> list[ToAnnounce]:
     """Score these SMBs as of now from their events, save scores and last_…, return what is to be announced."""
-    keys = list(last_seen)
-    email_open, email_click, content_view, approved = zip(*last_seen.values(), strict=True)
-    rows = await transaction.execute(
-        _score_touched(scoring),
-        as_arrays(keys)
-        | score_sql.parameters(scoring, now.date())
-        | {
-            "email_open": list(email_open),
-            "email_click": list(email_click),
-            "content_view": list(content_view),
-            "approved": list(approved),
-            "now": now,
-        },
-    )
-    return _to_announce(rows.all())[0]
+    parameters = score_sql.parameters(scoring, now.date()) | {"now": now}
+    found = await transaction.execute(_score_ordinary(scoring), parameters | _touched(last_seen))
+    rows = found.all()
+    hot = {key: last_seen[key] for row in rows if row.score is None for key in [SmbKey(row.tenant_id, row.smb_id)]}
+    if hot:
+        rows = [row for row in rows if row.score is not None]
+        rows += (await transaction.execute(_score_hot(scoring), parameters | _touched(hot))).all()
+    return [_to_announce(row) for row in rows]
 
 
 async def score_range(
@@ -221,7 +231,9 @@ async def score_range(
             "now": now,
         },
     )
-    return _to_announce(rows.all())
+    found = rows.all()
+    # Every row carries the count; a row without an SMB carries nothing else.
+    return [_to_announce(row) for row in found if row.smb_id is not None], found[0].changed
 
 
 async def mark_announced(transaction: Transaction, keys: Sequence[SmbKey]) -> None:
@@ -229,15 +241,20 @@ async def mark_announced(transaction: Transaction, keys: Sequence[SmbKey]) -> No
     await transaction.execute(MARK_ANNOUNCED, as_arrays(keys))
 
 
-def _to_announce(rows: Sequence[Any]) -> tuple[list[ToAnnounce], int]:
-    """Every row carries the count; a row without an SMB carries nothing else."""
-    return [
-        ToAnnounce(
-            SmbKey(row.tenant_id, row.smb_id),
-            row.announced_score,
-            row.score,
-            Groups(row.reach, row.response, row.content, row.approval),
-        )
-        for row in rows
-        if row.smb_id is not None
-    ], rows[0].changed
+def _touched(last_seen: dict[SmbKey, LastSeen]) -> dict[str, Any]:
+    email_open, email_click, content_view, approved = map(list, zip(*last_seen.values(), strict=True))
+    return as_arrays(list(last_seen)) | {
+        "email_open": email_open,
+        "email_click": email_click,
+        "content_view": content_view,
+        "approved": approved,
+    }
+
+
+def _to_announce(row: Row[Any]) -> ToAnnounce:
+    return ToAnnounce(
+        SmbKey(row.tenant_id, row.smb_id),
+        row.announced_score,
+        row.score,
+        Groups(row.reach, row.response, row.content, row.approval),
+    )

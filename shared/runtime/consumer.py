@@ -231,7 +231,7 @@ def _apart(received: list[Received]) -> list[list[Received]]:
     parts: list[list[Received]] = []
     together = False
     for one in received:
-        alone = one.input is not None and isinstance(one.input.data, Trigger)
+        alone = one.input is not None and one.input.smb is None and isinstance(one.input.data, Trigger)
         if alone or not together:
             parts.append([])
         parts[-1].append(one)

@@ -27,6 +27,8 @@ INSERT_MISSING = text(
     ON CONFLICT DO NOTHING
     """,
 )
+# The clock is read when the last row is locked, because an aggregate gives its row after it has taken all: what another
+# transaction committed lies before this moment.
 LOCK = text(
     """
     WITH locked AS MATERIALIZED (
@@ -38,7 +40,8 @@ LOCK = text(
     )
     SELECT count(*), max(last_now),
         array_agg(tenant_id) FILTER (WHERE erased_at IS NOT NULL),
-        array_agg(smb_id) FILTER (WHERE erased_at IS NOT NULL)
+        array_agg(smb_id) FILTER (WHERE erased_at IS NOT NULL),
+        clock_timestamp(), (SELECT epoch FROM installation)
     FROM locked
     """,
 )
@@ -51,7 +54,7 @@ LOCK_RANGE = text(
     FOR UPDATE
     """,
 )
-# Read in a statement of its own, after the locks: what another transaction committed lies before this moment.
+# Where nothing is locked, or a range, in a statement of its own after it.
 CLOCK = text("SELECT clock_timestamp(), epoch FROM installation")
 NUMBER = text(
     """
@@ -84,13 +87,14 @@ async def lock(connection: AsyncConnection, keys: Iterable[SmbKey]) -> Locked:
     """
     ordered = in_order(keys)
     if not ordered:
-        return await _at((), frozenset(), None, connection)
+        clock, epoch = (await connection.execute(CLOCK)).one()
+        return Locked((), frozenset(), clock, epoch)
     parameters = as_arrays(ordered)
     while True:
-        found, last_now, tenant_ids, smb_ids = (await connection.execute(LOCK, parameters)).one()
+        found, last_now, tenant_ids, smb_ids, clock, epoch = (await connection.execute(LOCK, parameters)).one()
         if found == len(ordered):
             erased = frozenset(map(SmbKey, tenant_ids or (), smb_ids or ()))
-            return await _at(ordered, erased, last_now, connection)
+            return Locked(ordered, erased, _latest(clock, last_now), epoch)
         await connection.rollback()
         await connection.execute(INSERT_MISSING, parameters)
 
@@ -106,7 +110,8 @@ async def lock_range(connection: AsyncConnection, first: SmbKey, last: SmbKey) -
     rows = (await connection.execute(LOCK_RANGE, parameters)).all()
     keys = [SmbKey(row.tenant_id, row.smb_id) for row in rows]
     erased = frozenset(key for key, row in zip(keys, rows, strict=True) if row.erased_at is not None)
-    return await _at(keys, erased, max((row.last_now for row in rows), default=None), connection)
+    clock, epoch = (await connection.execute(CLOCK)).one()
+    return Locked(keys, erased, _latest(clock, max((row.last_now for row in rows), default=None)), epoch)
 
 
 async def number(connection: AsyncConnection, counts: dict[SmbKey, int], now: datetime) -> dict[SmbKey, int]:
@@ -131,8 +136,5 @@ def as_arrays(keys: Sequence[SmbKey]) -> dict[str, Any]:
     return {"tenant_ids": [key.tenant_id for key in keys], "smb_ids": [key.smb_id for key in keys]}
 
 
-async def _at(
-    keys: Sequence[SmbKey], erased: frozenset[SmbKey], last_now: datetime | None, connection: AsyncConnection
-) -> Locked:
-    clock, epoch = (await connection.execute(CLOCK)).one()
-    return Locked(keys, erased, max(clock, last_now) if last_now else clock, epoch)
+def _latest(clock: datetime, last_now: datetime | None) -> datetime:
+    return max(clock, last_now) if last_now else clock

@@ -19,7 +19,8 @@ from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, JOB_SHARDS_TOPIC, Topics
 
 CHANNEL = "smb_crm_outbox"
 
-# The identity column counts in the order of the arrays, which is the order in which an SMB's numbers were given.
+# The identity column counts in the order of the arrays, which is the order in which an SMB's numbers were given. The
+# notification wakes the relay at the commit, never before it.
 WRITE = text(
     """
     WITH written AS (
@@ -36,12 +37,12 @@ WRITE = text(
             (topic, key, headers, value, type, caused_at, tenant_id, smb_id, sequence, causation_id, place)
         ORDER BY place
         RETURNING id
+    ), waiting AS (
+        INSERT INTO outbox (message_id, created_at) SELECT id, :now FROM written
     )
-    INSERT INTO outbox (message_id, created_at) SELECT id, :now FROM written
+    SELECT pg_notify(:channel, '')
     """,
 )
-# Wakes the relay at the commit, never before it.
-WAKE = text("SELECT pg_notify(:channel, '')")
 
 
 async def store(connection: AsyncConnection, outcome: Outcome, topics: Topics, locked: Locked) -> None:
@@ -52,8 +53,6 @@ async def store(connection: AsyncConnection, outcome: Outcome, topics: Topics, l
         last = await heads.number(connection, touched, locked.now)
         await _store_announcements(connection, outcome.announcements, last, topics, locked)
     await _store_shards(connection, outcome.shards, topics, locked.now)
-    if outcome.announcements or outcome.shards:
-        await connection.execute(WAKE, {"channel": CHANNEL})
 
 
 async def _store_announcements(
@@ -92,6 +91,7 @@ async def _store_announcements(
             "causation_ids": [announcement.causation_id for announcement, _, _ in rows],
             "epoch": locked.epoch,
             "now": locked.now,
+            "channel": CHANNEL,
         },
     )
 
@@ -114,6 +114,7 @@ async def _store_shards(connection: AsyncConnection, shards: Sequence[JobShard],
             "causation_ids": nothing,
             "epoch": None,
             "now": now,
+            "channel": CHANNEL,
         },
     )
 

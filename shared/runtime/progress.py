@@ -19,25 +19,22 @@ READ = text(
     WHERE consumer_group = :consumer_group
     """,
 )
-# The greatest wins: a redelivered batch, or a zombie's, takes nothing back.
-WRITE = text(
+# The greatest wins: a redelivered batch, or a zombie's, takes nothing back. Returns where the rows stood before.
+RECORD = text(
     """
-    INSERT INTO consumer_progress AS progress (consumer_group, topic, partition_number, next_offset, updated_at)
-    SELECT :consumer_group, topic, partition_number, next_offset, :now
-    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:next_offsets AS bigint[]))
-        AS read (topic, partition_number, next_offset)
-    ORDER BY topic, partition_number
-    ON CONFLICT (consumer_group, topic, partition_number) DO UPDATE
-    SET next_offset = greatest(progress.next_offset, excluded.next_offset), updated_at = excluded.updated_at
-    RETURNING topic, partition_number, next_offset
-    """,
-)
-READ_SOME = text(
-    """
-    SELECT progress.topic, progress.partition_number, progress.next_offset
-    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[])) AS wanted (topic, partition_number)
-    JOIN consumer_progress AS progress ON progress.consumer_group = :consumer_group
-        AND progress.topic = wanted.topic AND progress.partition_number = wanted.partition_number
+    WITH finished AS (
+        SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:next_offsets AS bigint[]))
+            AS finished (topic, partition_number, next_offset)
+    ), written AS (
+        INSERT INTO consumer_progress AS progress (consumer_group, topic, partition_number, next_offset, updated_at)
+        SELECT :consumer_group, topic, partition_number, next_offset, :now
+        FROM finished ORDER BY topic, partition_number
+        ON CONFLICT (consumer_group, topic, partition_number) DO UPDATE
+        SET next_offset = greatest(progress.next_offset, excluded.next_offset), updated_at = excluded.updated_at
+    )
+    SELECT before.topic, before.partition_number, before.next_offset
+    FROM finished JOIN consumer_progress AS before ON before.consumer_group = :consumer_group
+        AND before.topic = finished.topic AND before.partition_number = finished.partition_number
     """,
 )
 
@@ -56,20 +53,20 @@ async def record(
     """Write how far this batch has come; returns how far the group had come before, where it had.
 
     `acknowledged` is what Kafka is known to have committed for these partitions. Raises DatabaseWentBack when a row
-    stands before it: writing would hide that records between the two are missing from the restored database.
+    stood before it, and the transaction must then be rolled back: what was written would hide that records between the
+    two are missing from the restored database.
     """
     partitions = sorted(finished)
     parameters = {
         "consumer_group": consumer_group,
         "topics": [partition.topic for partition in partitions],
         "partitions": [partition.partition for partition in partitions],
+        "next_offsets": [finished[partition] for partition in partitions],
+        "now": now,
     }
-    rows = (await connection.execute(READ_SOME, parameters)).all()
+    rows = (await connection.execute(RECORD, parameters)).all()
     known = {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
     require_not_behind(consumer_group, known, {one: acknowledged[one] for one in partitions if one in acknowledged})
-    await connection.execute(
-        WRITE, parameters | {"next_offsets": [finished[partition] for partition in partitions], "now": now}
-    )
     return known
 
 
