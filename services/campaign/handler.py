@@ -9,7 +9,7 @@ from services.campaign.decisions import Campaigns, Cause
 from services.campaign.ledger import Entry, Known
 from services.campaign.rules import Cancel, Command, Pause, Resume, Schedule, Start, approve
 from services.campaign.store import Services
-from shared.runtime import jobs
+from shared.runtime import heads, jobs
 from shared.runtime.database import Transaction
 from shared.runtime.outcome import Announcement, Copy, Outcome
 from shared.schemas.announcements import ProfileChanges, ServicesChange, SMBUpdated
@@ -137,8 +137,8 @@ class CampaignHandler:
     async def _begin_advance(self, transaction: Transaction, trigger: Input, now: datetime) -> Outcome:
         outcome = await jobs.register(transaction, trigger, now)
         if outcome.applied:
-            # Ranges of all SMBs, so that a shard locks a bounded number of heads however few of them have campaigns.
-            ranges = await jobs.ranges_of(transaction, store.POPULATION, self.shard_max_smbs)
+            # Ranges of all heads, so that a shard locks a bounded number of them however few have campaigns.
+            ranges = await jobs.ranges_of(transaction, heads.POPULATION, self.shard_max_smbs)
             moving = await store.moving_ranges(transaction, ranges)
             outcome.shards += await jobs.start(transaction, trigger.type, trigger.event_key, moving, now)
         return outcome

@@ -13,8 +13,6 @@ from shared.runtime.database import Transaction
 from shared.runtime.heads import as_arrays
 from shared.schemas.identity import SmbKey
 
-POPULATION = "SELECT tenant_id, id AS smb_id FROM smbs WHERE deleted_at IS NULL"
-
 
 class Standing(NamedTuple):
     """An SMB's newest run (None: it never had one) and what bears on it."""

@@ -7,7 +7,7 @@ from typing import Any
 from services.engagement import rules, store
 from services.engagement.events import EVENT_TYPES, as_row, last_seen, says_the_same, stands_at
 from services.engagement.store import EventRow, LastSeen, ToAnnounce
-from shared.runtime import jobs
+from shared.runtime import heads, jobs
 from shared.runtime.database import Transaction
 from shared.runtime.outcome import Announcement, Copy, Outcome
 from shared.schemas.announcements import GroupPoints, SMBEngagementChanged
@@ -142,7 +142,7 @@ class EngagementHandler:
     async def _begin_recalculation(self, transaction: Transaction, trigger: Input, now: datetime) -> Outcome:
         outcome = await jobs.register(transaction, trigger, now)
         if outcome.applied:
-            ranges = await jobs.ranges_of(transaction, store.POPULATION, self.shard_max_smbs)
+            ranges = await jobs.ranges_of(transaction, heads.POPULATION, self.shard_max_smbs)
             outcome.shards += await jobs.start(transaction, trigger.type, trigger.event_key, ranges, now)
         return outcome
 

@@ -15,8 +15,6 @@ from shared.runtime.heads import as_arrays
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Scoring
 
-POPULATION = "SELECT tenant_id, id AS smb_id FROM smbs WHERE deleted_at IS NULL"
-
 
 class EventRow(NamedTuple):
     """One event as it is stored; `seconds` is its duration, `reference` the id of what it is about."""

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.tier import rules, store
 from services.tier.store import Standing, TierChange
-from shared.runtime import jobs
+from shared.runtime import heads, jobs
 from shared.runtime.database import Transaction
 from shared.runtime.outcome import Announcement, Outcome
 from shared.schemas.announcements import SMBTierChanged
@@ -75,7 +75,7 @@ class TierHandler:
         """
         outcome = Outcome()
         for job, run_id in await store.lock_due_runs(transaction, now):
-            ranges = await jobs.ranges_of(transaction, store.POPULATION, self.shard_max_smbs)
+            ranges = await jobs.ranges_of(transaction, heads.POPULATION, self.shard_max_smbs)
             outcome.shards += await jobs.start(transaction, job, run_id, ranges, now)
         return outcome
 

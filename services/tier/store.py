@@ -14,8 +14,6 @@ from shared.schemas.identity import SmbKey
 # A recalculation that has not moved for so long no longer holds up the evaluation of its day.
 STUCK_AFTER = timedelta(minutes=15)
 
-POPULATION = "SELECT tenant_id, id AS smb_id FROM smbs WHERE deleted_at IS NULL"
-
 
 class Standing(NamedTuple):
     """What decides the tier of one SMB. `tier_changed_at` is None before its first change."""

@@ -32,6 +32,7 @@ from shared.runtime.line import Line
 from shared.runtime.logs import logger
 from shared.runtime.losses import Losses
 from shared.runtime.reading import Reader
+from shared.schemas.envelope import claimed_identity
 from shared.schemas.triggers import Trigger
 
 # How often a single record may fail in our own code before it is parked.
@@ -123,7 +124,7 @@ class Consumer:
                 settled = await self._apply(part)
         self.in_trouble = False
         if any(one.input is not None for one in part):
-            self.line.succeeded()
+            self.line.succeeded(self.batches.consumer_group)
         return settled
 
     async def _apply(self, part: list[Received]) -> Settled:
@@ -156,7 +157,7 @@ class Consumer:
         logger().error("record parked after failing", event_id=event_id, error=one_line(error), way=way_of(error))
         letter = DeadLetter(received.record, type(error).__name__, one_line(error), ATTEMPTS)
         settled = await self._persist([Received(received.record, None, letter)])
-        self.line.failed()
+        self.line.failed(self.batches.consumer_group)
         return settled
 
     async def _learn_acknowledged(self, records: Sequence[Record], consumer: AIOKafkaConsumer) -> None:
@@ -218,6 +219,7 @@ class Consumer:
             metrics.DEAD_LETTERS.labels(service, letter.error_class).inc()
             logger().warning(
                 "dead letter",
+                event_id=claimed_identity(letter.record)[2],
                 topic=letter.record.topic,
                 partition=letter.record.partition,
                 offset=letter.record.offset,

@@ -68,6 +68,11 @@ NUMBER = text(
 )
 
 
+# What jobs cut into ranges. Unknown, deleted and erased SMBs have heads too: a range that counted only the others would
+# lock a million heads where a million lie between two of them.
+POPULATION = "SELECT tenant_id, smb_id FROM smb_heads"
+
+
 @dataclass(frozen=True, slots=True)
 class Locked:
     """What the lock found. `now` is the database's clock after the locks, never before any head's last moment."""

@@ -1,6 +1,7 @@
 """The line: a worker stops consuming, alive and not ready, when going on would do harm."""
 
 import asyncio
+from collections import Counter
 
 from shared.runtime import metrics
 from shared.runtime.errors import LineStopped
@@ -22,18 +23,18 @@ class Line:
         self.service = service
         self.stopped_because: str | None = None
         self.shutting_down = asyncio.Event()
-        self._failures_in_a_row = 0
+        self._failures_in_a_row: Counter[str] = Counter()
         for why in (BUGS, DATABASE_WENT_BACK, UNEXPECTED, UNREADABLE):
             metrics.LINE_STOPPED.labels(service, why).set(0)
 
-    def succeeded(self) -> None:
-        """Something was applied: failures before it were not a bad deploy."""
-        self._failures_in_a_row = 0
+    def succeeded(self, group: str) -> None:
+        """Something was applied: failures of this consumer group before it were not a bad deploy."""
+        self._failures_in_a_row[group] = 0
 
-    def failed(self) -> None:
-        """One record failed three times in our own code. Raises LineStopped at the hundredth in a row."""
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= FAILURES_IN_A_ROW:
+    def failed(self, group: str) -> None:
+        """One record of a group failed three times in our own code. Raises LineStopped at the hundredth in a row."""
+        self._failures_in_a_row[group] += 1
+        if self._failures_in_a_row[group] >= FAILURES_IN_A_ROW:
             self.stop(BUGS, f"{FAILURES_IN_A_ROW} records in a row failed in our own code: is this a bad deploy?")
             raise LineStopped(BUGS)
 

@@ -84,6 +84,7 @@ class Relay:
             await connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_SECONDS}s'")
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 self.trouble = None  # it is the leader's to publish
+                self._woken.clear()  # a notification from a former lead must not make this a loop without rest
                 await self._rest(POLL_SECONDS)
             await connection.add_listener(CHANNEL, lambda *_: self._woken.set())
             self._note_lead(leads=True)

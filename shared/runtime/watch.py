@@ -15,6 +15,7 @@ from shared.runtime.logs import logger
 from shared.runtime.losses import Losses
 from shared.runtime.positions import Position, Positions, require_none_behind
 from shared.runtime.settings import Settings
+from shared.schemas.topics import Topics
 
 EVERY_SECONDS = 10.0
 AFTER_TROUBLE_SECONDS = 2.0
@@ -32,7 +33,10 @@ LAST_VERIFICATION = text("SELECT finished_at, mismatches_by_kind FROM verificati
 
 
 class Watch:
-    """Watches the positions of this worker's groups and the runtime's tables."""
+    """Watches positions and the runtime's tables; `groups` are this worker's, of which it reports.
+
+    The groups of all services tell whether the database went back: this worker's may have been quiet since the backup.
+    """
 
     def __init__(
         self, settings: Settings, database: Database, line: Line, groups: dict[str, list[str]], losses: Losses
@@ -71,9 +75,9 @@ class Watch:
 
     async def look(self, positions: Positions) -> None:
         """Look once. Raises DatabaseWentBack when a row stands behind what Kafka has committed."""
-        found = await positions.read(self._database, self._groups)
+        found = await positions.read(self._database, Topics(self._settings.topic_prefix).groups())
         self._looked_at, self._failure = monotonic(), None
-        self._report(found)
+        self._report([one for one in found if one.group in self._groups])
         require_none_behind(found)
         await self._refresh_gauges()
 

@@ -162,13 +162,13 @@ class Worker:
                 raise NotThereYet(message)
 
     async def _compare(self) -> None:
-        """Compare the database with what Kafka has acknowledged, over all groups and partitions of this service.
+        """Compare the database with what Kafka has acknowledged, over all partitions and the groups of all services.
 
         Raises DatabaseWentBack.
         """
         async with Positions(self.settings) as positions:
-            found = await positions.read(self.database, self._groups)
-        self._losses.look(found)
+            found = await positions.read(self.database, self.topics.groups())
+        self._losses.look([one for one in found if one.group in self._groups])
         require_none_behind(found)
 
     async def _require_topics(self) -> None:

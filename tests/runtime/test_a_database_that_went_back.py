@@ -8,6 +8,21 @@ from tests.installation import Installation, event, eventually
 QUIET, BUSY = 0, 1
 
 
+async def test_a_worker_stops_also_when_only_another_services_row_went_back(installation: Installation) -> None:
+    (smb,) = await installation.add_smbs(1)
+    worker = installation.start("engagement")
+    await _publish(installation, smb, QUIET, "told")
+    await installation.idle()
+    assert worker.terminate() == 0
+    move = "UPDATE consumer_progress SET next_offset = next_offset + $1 WHERE consumer_group = $2"
+    await installation.fetch(move, -1, installation.topics.group("engagement"))
+    worker = installation.start("campaign")
+    await eventually(lambda: "after-restore" in worker.logged(), "the log names the command")
+    assert worker.ops("/readyz")[0] == 503
+    assert worker.terminate() == 0
+    await installation.fetch(move, 1, installation.topics.group("engagement"))
+
+
 async def test_a_row_behind_stops_the_worker_also_when_events_come_in_another_partition(
     installation: Installation,
 ) -> None:

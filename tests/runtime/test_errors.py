@@ -41,6 +41,13 @@ async def test_wrong_statements_and_data_are_bugs(database: Database, code: str)
     assert not is_temporary(await with_code(database, code))
 
 
+async def test_an_argument_that_the_driver_refuses_is_a_bug(database: Database) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        async with database.begin() as connection:
+            await connection.execute(text("SELECT CAST(:number AS integer)"), {"number": "twelve"})
+    assert not is_temporary(caught.value)
+
+
 @pytest.mark.parametrize("code", TOO_SLOW)
 async def test_running_out_of_time_asks_for_smaller_parts(database: Database, code: str) -> None:
     assert is_too_slow(await with_code(database, code))

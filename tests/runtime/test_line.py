@@ -11,10 +11,10 @@ from shared.runtime.line import BUGS, DATABASE_WENT_BACK, FAILURES_IN_A_ROW, Lin
 def test_the_hundredth_failure_in_a_row_stops_the_line() -> None:
     line = Line("engagement")
     for _ in range(FAILURES_IN_A_ROW - 1):
-        line.failed()
+        line.failed("engagement")
     assert line.stopped_because is None
     with pytest.raises(LineStopped):
-        line.failed()
+        line.failed("engagement")
     assert line.stopped_because == "100 records in a row failed in our own code: is this a bad deploy?"
 
 
@@ -22,9 +22,18 @@ def test_a_success_begins_the_count_anew() -> None:
     line = Line("engagement")
     for _ in range(3):
         for _ in range(FAILURES_IN_A_ROW - 1):
-            line.failed()
-        line.succeeded()
+            line.failed("engagement")
+        line.succeeded("engagement")
     assert line.stopped_because is None
+
+
+def test_a_success_of_one_group_does_not_hide_the_failures_of_another() -> None:
+    line = Line("engagement")
+    for _ in range(FAILURES_IN_A_ROW - 1):
+        line.failed("engagement")
+        line.succeeded("engagement-shards")
+    with pytest.raises(LineStopped):
+        line.failed("engagement")
 
 
 def test_the_first_reason_stays() -> None:

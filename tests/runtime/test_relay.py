@@ -45,6 +45,17 @@ async def relays(installation: Installation, count: int) -> AsyncIterator[None]:
             await database.close()
 
 
+async def test_a_relay_without_the_lead_rests_although_it_was_woken(installation: Installation) -> None:
+    async with relays(installation, 1):
+        await eventually(lambda: installation.fetch(HOLDERS), "one leads")
+        waiting = Relay(installation.settings, installation.database, Line("engagement"))
+        waiting._woken.set()  # noqa: SLF001  as a notification leaves it that comes while the lead is lost
+        running = asyncio.create_task(waiting.run())
+        await eventually(lambda: not waiting._woken.is_set(), "the wake-up is used up")  # noqa: SLF001
+        waiting._line.shutting_down.set()  # noqa: SLF001
+        await running
+
+
 async def tell(installation: Installation, smbs: list[SmbKey], times: int) -> None:
     async def act(_transaction: Transaction, _now: object) -> Outcome:
         return Outcome(announcements=[announcement_of(smb) for smb in smbs])
