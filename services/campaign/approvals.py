@@ -5,9 +5,10 @@ from operator import attrgetter
 
 from sqlalchemy import text
 
-from services.campaign.rules import approve
+from services.campaign.rules import approve, is_full
 from shared.runtime.database import Transaction
 from shared.runtime.heads import as_arrays
+from shared.runtime.logs import logger
 from shared.schemas.identity import SmbKey
 
 APPLY_WAITING = text(
@@ -26,7 +27,8 @@ async def take_over_approvals(
 ) -> dict[SmbKey, tuple[str, ...]]:
     """Apply the approvals that wait for these SMBs, whose heads are locked; gives their pending services, not stored.
 
-    `activated` names the services that each SMB is created with. Pending services stand in the order in which their
+    `activated` names the services that each SMB is created with. Of more than can be pending the first stand there, and
+    the log names the SMB. Pending services stand in the order in which their
     approvals arrived; every SMB of `activated` is in the answer. Called again, nothing waits any more.
     """
     waiting = (await transaction.execute(APPLY_WAITING, as_arrays(list(activated)))).all()
@@ -34,4 +36,7 @@ async def take_over_approvals(
     for approval in sorted(waiting, key=attrgetter("arrival")):
         smb = SmbKey(approval.tenant_id, approval.smb_id)
         pending[smb] = approve(pending[smb], activated[smb], approval.service)
+    for smb, services in pending.items():
+        if is_full(services):
+            logger().warning("no further service can become pending", tenant_id=smb.tenant_id, smb_id=smb.smb_id)
     return pending

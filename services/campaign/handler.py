@@ -7,10 +7,22 @@ from typing import Any
 from services.campaign import ledger, store
 from services.campaign.decisions import Campaigns, Cause
 from services.campaign.ledger import Entry, Known
-from services.campaign.rules import Cancel, Command, Pause, Resume, Schedule, Start, approve
+from services.campaign.rules import (
+    PENDING_MOST,
+    Cancel,
+    Command,
+    Pause,
+    Resume,
+    Schedule,
+    Start,
+    UnknownTimeZoneError,
+    approve,
+    is_full,
+)
 from services.campaign.store import Services
-from shared.runtime import heads, jobs
+from shared.runtime import dead_letters, heads, jobs, metrics
 from shared.runtime.database import Transaction
+from shared.runtime.logs import logger
 from shared.runtime.outcome import Announcement, Copy, Outcome
 from shared.schemas.announcements import ProfileChanges, ServicesChange, SMBUpdated
 from shared.schemas.bad_message import BadMessage
@@ -21,6 +33,7 @@ from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 from shared.schemas.shards import JobShard
 
+UNKNOWN_SMB = "unknown_smb"
 _COMMANDS: dict[str, Callable[[Any], Command]] = {
     "StartCampaign": lambda data: Start(data.reason),
     "ScheduleCampaign": lambda data: Schedule(data.start_date, data.reason),
@@ -61,7 +74,14 @@ class CampaignHandler:
         # Nobody waits for a nightly job, so it does not count in the seconds from an event to what it led to.
         cause = Cause(message.id, message.traceparent)
         for smb in sorted(campaigns.standings):
-            campaigns.advance(smb, cause)
+            try:
+                campaigns.advance(smb, cause)
+            except UnknownTimeZoneError as error:
+                # Zone data may drop a name. One community's must not hold up the campaigns of all others.
+                metrics.CAMPAIGNS_WITHOUT_ZONE.inc()
+                logger().error(
+                    "campaign is left as it is", tenant_id=smb.tenant_id, smb_id=smb.smb_id, error=str(error)
+                )
         outcome = await campaigns.save()
         seen, changed = len(campaigns.standings), campaigns.changed
         await jobs.finish(transaction, shard, seen=seen, changed=changed, now=now)
@@ -91,10 +111,14 @@ class CampaignHandler:
                 outcome.repeated += 1
                 outcome.copies.append(Copy(one, differs=True))
                 continue
-            known[identity] = ledger.known(one)
-            outcome.applied += 1
             before = services.get(smb)
             entry = _approval_entry(one, smb, before)
+            if _has_no_room(entry, before):
+                reason = f"data.service: {PENDING_MOST} services are pending already"
+                outcome.rejected.append((one, BadMessage("too_many_services", reason)))
+                continue
+            known[identity] = ledger.known(one)
+            outcome.applied += 1
             entries.append(entry)
             after = _pending_after(entry, before)
             if before is not None and after is not None:
@@ -116,12 +140,14 @@ class CampaignHandler:
         if not kept:
             return outcome
         known = await ledger.find(transaction, "command", kept)
+        parked = await dead_letters.find_parked(transaction, [one.place for one in kept], UNKNOWN_SMB)
         campaigns = await Campaigns.of(transaction, _smbs(kept), self.send_time, now)
         entries: list[Entry] = []
         for one in kept:
             smb, _ = identity = ledger.identity(one)
-            if smb not in campaigns.standings:
-                outcome.rejected.append((one, BadMessage("unknown_smb", "data.smb_id: no such SMB", one.type)))
+            # A command that was parked stays so when its topic is read again: only a person replays it.
+            if smb not in campaigns.standings or one.place in parked:
+                outcome.rejected.append((one, BadMessage(UNKNOWN_SMB, "data.smb_id: no such SMB", one.type)))
                 continue
             if _is_repeated(one, known.get(identity), outcome):
                 continue
@@ -172,6 +198,13 @@ def _approval_entry(message: Input, smb: SmbKey, services: Services | None) -> E
         return Entry(message, smb, "approval", "applied")
     takes_it = services is not None and not services.is_deleted
     return Entry(message, smb, "approval", "applied" if takes_it else "waiting", data.service)
+
+
+def _has_no_room(entry: Entry, services: Services | None) -> bool:
+    """Tell whether an approval would make one service too many pending."""
+    if services is None or entry.outcome != "applied" or entry.service is None or not is_full(services.pending):
+        return False
+    return entry.service not in {*services.pending, *services.activated}
 
 
 def _pending_after(entry: Entry, services: Services | None) -> tuple[str, ...] | None:

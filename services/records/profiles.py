@@ -19,6 +19,8 @@ from shared.schemas.bad_message import bad_field
 from shared.schemas.fields import WITHOUT_NUL
 from shared.schemas.identity import SmbKey
 
+# Each list is told whole whenever it changes.
+SERVICES_MOST = 200
 POPULATION_MAX = 2**31 - 1
 
 
@@ -90,7 +92,7 @@ Phone = Annotated[
 ]
 State = Annotated[str, BeforeValidator(_state), Field(pattern="^[A-Z]{2}$")]
 Zone = Annotated[str | None, BeforeValidator(_trimmed_or_none), AfterValidator(_zone)]
-Services = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_distinct)]
+Services = Annotated[tuple[Name, ...], Field(strict=False, max_length=SERVICES_MOST), AfterValidator(_distinct)]
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable)]
 
 

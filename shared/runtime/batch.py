@@ -24,6 +24,9 @@ from shared.schemas.identity import SmbKey
 from shared.schemas.shards import JobShard
 from shared.schemas.topics import Service, Topics, parks
 
+# Kafka's mark of records whose timestamp is the broker's (the other one is the sender's).
+LOG_APPEND_TIME = 1
+
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 
 
@@ -89,14 +92,19 @@ class Batches:
         return Settled(outcome, parked)
 
     def _split_off_ahead(self, received: Sequence[Received], now: datetime) -> tuple[list[Input], list[DeadLetter]]:
-        """Part the inputs that lie too far ahead of the database's clock, which alone decides what ahead means."""
+        """Part the inputs that lie too far ahead of the moment at which the broker took them.
+
+        So every service, and whoever reads a record again, comes to the same answer. Where the broker does not stamp
+        its records (or is ahead itself), the database's clock decides.
+        """
         timely: list[Input] = []
         ahead: list[DeadLetter] = []
         for one in received:
             if one.input is None:
                 continue
+            is_stamped = one.record.timestamp_type == LOG_APPEND_TIME
             try:
-                require_not_ahead(one.input, now)
+                require_not_ahead(one.input, min(now, one.input.arrived_at) if is_stamped else now)
             except BadMessage as error:
                 if parks(self.service, self.topics.short_name(one.record.topic), error):
                     ahead.append(DeadLetter(one.record, error.error_class, str(error)))

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.runtime.database import Transaction
 from shared.schemas.claims import claimed_identity
 from shared.schemas.envelope import moment_of
+from shared.schemas.identity import Place
 
 # A record that is delivered again after it was parked is the same dead letter.
 PARK = text(
@@ -41,6 +42,15 @@ WITHDRAW = text(
     WHERE letter.consumer_group = :consumer_group AND letter.topic = settled.topic
         AND letter.partition_number = settled.partition_number AND letter.partition_offset = settled.partition_offset
         AND letter.fingerprint = settled.fingerprint AND letter.replayed_at IS NULL
+    """,
+)
+FIND_PARKED = text(
+    """
+    SELECT letter.topic, letter.partition_number, letter.partition_offset
+    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:offsets AS bigint[]))
+        AS wanted (topic, partition_number, partition_offset)
+    JOIN dead_letters AS letter USING (topic, partition_number, partition_offset)
+    WHERE letter.error_class = :error_class
     """,
 )
 LIST = text(
@@ -84,6 +94,18 @@ async def park(
     if letters:
         rows = [_row(letter) | {"consumer_group": consumer_group, "service": service, "now": now} for letter in letters]
         await connection.execute(PARK, rows)
+
+
+async def find_parked(transaction: Transaction, places: Sequence[Place], error_class: str) -> set[Place]:
+    """Find out which of these records were parked before for this reason."""
+    parameters: dict[str, Any] = {
+        "topics": [place.topic for place in places],
+        "partitions": [place.partition for place in places],
+        "offsets": [place.offset for place in places],
+        "error_class": error_class,
+    }
+    rows = (await transaction.execute(FIND_PARKED, parameters)).all()
+    return {Place(row.topic, row.partition_number, row.partition_offset) for row in rows}
 
 
 async def withdraw(

@@ -65,6 +65,10 @@ JOB_SHARDS_OPEN = Gauge("smb_job_shards_open", "Shards that open runs of a job s
 JOB_LAST_FINISHED = Gauge(
     "smb_job_last_finished_timestamp_seconds", "When the last run of a job finished, as a Unix time.", ["job"]
 )
+CAMPAIGNS_WITHOUT_ZONE = Counter(
+    "smb_campaigns_without_zone",
+    "Campaigns that a daily advance left as they were, because the zone data does not know their zone.",
+)
 SCORE_MISMATCHES = Gauge(
     "smb_verify_mismatches", "Differences that the last `smb-crm verify` found, by what differs.", ["kind"]
 )

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.runtime import heads
+from shared.runtime.errors import RuntimeTrouble
 from shared.runtime.heads import Locked
 from shared.runtime.outcome import Announcement, Outcome
 from shared.schemas.encoding import EncodedMessage, encode, encode_announcement
@@ -17,6 +18,8 @@ from shared.schemas.identity import SmbKey
 from shared.schemas.shards import JobShard
 from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, JOB_SHARDS_TOPIC, Topics
 
+# Less than Kafka takes (2 MiB, with headers): a message that it refuses would hold up everybody's for ever.
+ANNOUNCEMENT_MAX_BYTES = 1_900_000
 CHANNEL = "smb_crm_outbox"
 
 # The identity column counts in the order of the arrays, which is the order in which an SMB's numbers were given. The
@@ -43,6 +46,15 @@ WRITE = text(
     SELECT pg_notify(:channel, '')
     """,
 )
+
+
+class AnnouncementTooLarge(RuntimeTrouble):
+    """An announcement that Kafka would refuse: what leads to it fails instead, alone, and is parked."""
+
+    def __init__(self, announcement: Announcement, size_bytes: int) -> None:
+        """Name the type, the SMB and the size."""
+        smb = announcement.smb
+        super().__init__(f"{type(announcement.data).__name__} of {smb.tenant_id}/{smb.smb_id}: {size_bytes} bytes")
 
 
 async def store(connection: AsyncConnection, outcome: Outcome, topics: Topics, locked: Locked) -> None:
@@ -74,6 +86,8 @@ async def _store_announcements(
             causation_id=announcement.causation_id,
             traceparent=announcement.traceparent,
         )
+        if len(message.value) > ANNOUNCEMENT_MAX_BYTES:
+            raise AnnouncementTooLarge(announcement, len(message.value))
         rows.append((announcement, message, sequence))
     if not rows:
         return

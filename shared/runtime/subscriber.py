@@ -20,6 +20,7 @@ from shared.schemas.topics import JOB_SHARDS_TOPIC, TOPICS, Service, accepted_ty
 REBALANCE_SECONDS = 90
 # After an empty poll FastStream sleeps as long as the poll took: short, for latency.
 POLL_MILLISECONDS = 20
+PARTITION_FETCH_BYTES = 128 * 1024
 # How soon a topic that was created anew is noticed by workers that run.
 METADATA_MILLISECONDS = 30_000
 # Longer than any outage during which a batch is retried: leaving the group would only cost a rebalance.
@@ -61,6 +62,10 @@ def batch_options(settings: Settings, consumer: Consumer, max_records: int) -> d
         "max_records": max_records,
         "batch_timeout_ms": POLL_MILLISECONDS,
         "fetch_max_bytes": settings.fetch_max_bytes,
+        # What is fetched ahead while a batch takes long: so much of each partition of each topic.
+        "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
+        # What a producer has taken back never happened.
+        "isolation_level": "read_committed",
         "session_timeout_ms": settings.kafka_session_timeout_seconds * 1000,
         "heartbeat_interval_ms": settings.kafka_session_timeout_seconds * 1000 // 5,
         "rebalance_timeout_ms": REBALANCE_SECONDS * 1000,

@@ -60,6 +60,8 @@ def _new_topic(name: str, retention: Retention, settings: Settings) -> NewTopic:
         topic_configs={
             "retention.ms": str(int(timedelta(days=days).total_seconds() * 1000)),
             "max.message.bytes": str(MESSAGE_MAX_BYTES),
+            # The broker's clock: a sender that writes the events' own times would let retention delete them at once.
+            "message.timestamp.type": "LogAppendTime",
             # An acknowledged message is on two brokers, where there are so many.
             "min.insync.replicas": str(min(2, settings.topic_replication)),
         },

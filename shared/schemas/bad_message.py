@@ -28,7 +28,8 @@ class BadMessage(Exception):
 
     `str()` is a one-line reason that names the field, without NUL and with at most 500 characters; `error_class` is a
     stable word for metrics: no_body, too_large, bad_header, not_json, missing_field, wrong_field, unknown_type,
-    subject_differs, time_ahead. `claimed_type` is the type that the message says it has, if it says so readably.
+    subject_differs, time_ahead, unknown_smb, too_many_services. `claimed_type` is the type that the message says it
+    has, if it says so readably.
     """
 
     def __init__(self, error_class: str, reason: str, claimed_type: str | None = None) -> None:

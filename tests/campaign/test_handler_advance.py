@@ -157,3 +157,13 @@ async def test_unknown_smbs_are_left_out(desk: CampaignDesk) -> None:
     smb = await desk.add()
     await desk.fetch("DELETE FROM smbs WHERE id = $1", smb.smb_id)
     assert (await desk.refresh(smb, Becoming(do_not_contact=True))).announcements == []
+
+
+async def test_a_zone_that_the_data_has_lost_holds_up_no_other_campaign(desk: CampaignDesk) -> None:
+    smbs = sorted([await desk.add() for _ in range(3)])
+    await desk.apply(*(command("start", smb) for smb in smbs))
+    lost = await desk.add_community(smbs[1].tenant_id, "Europe/Atlantis")
+    await desk.fetch("UPDATE smbs SET community_id = $1 WHERE (tenant_id, id) = ($2, $3)", lost, *smbs[1])
+    await desk.advance(MIDNIGHT)
+    assert [(await desk.standing(smb))[1] for smb in smbs] == [2, 1, 2]
+    assert await desk.fetch("SELECT FROM job_runs WHERE status <> 'finished'") == []

@@ -5,6 +5,7 @@ import uuid
 from datetime import UTC, datetime
 
 from services.campaign.approvals import take_over_approvals
+from services.campaign.rules import PENDING_MOST
 from shared.runtime.database import Transaction
 from shared.runtime.outcome import Outcome
 from shared.schemas.identity import SmbKey
@@ -123,3 +124,14 @@ async def taken_over(desk: CampaignDesk, smb: SmbKey) -> tuple[str, ...]:
 
     await desk.act([smb], create)
     return pending[smb]
+
+
+async def test_one_service_too_many_is_parked_and_the_list_stays(desk: CampaignDesk) -> None:
+    full = [f"Service {number}" for number in range(PENDING_MOST - 1)]
+    smb = await desk.add(services_approved_pending=json.dumps(full), services_activated=json.dumps(["Ads"]))
+    last, over, known, activated = (approval(smb, name) for name in ("Last", "Over", "Service 1", "Ads"))
+    outcome = await desk.apply(last, over, known, activated)
+    assert [(one, error.error_class) for one, error in outcome.rejected] == [(over, "too_many_services")]
+    assert outcome.applied == 3
+    assert await desk.pending(smb) == [*full, "Last"]
+    assert "Over" not in [service for _, _, service in await desk.ledger(smb)]

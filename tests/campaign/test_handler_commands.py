@@ -209,3 +209,19 @@ async def test_a_command_first_brings_the_run_up_to_now(desk: CampaignDesk) -> N
 def elsewhere(message: Input) -> Input:
     """The same message from another place in Kafka."""
     return message._replace(place=message.place._replace(partition=message.place.partition + 1))
+
+
+async def test_a_command_that_was_parked_stays_so_when_its_topic_is_read_again(desk: CampaignDesk) -> None:
+    smb = await desk.add()
+    parked, replayed = command("start", smb, id_="parked"), command("start", smb, id_="parked")
+    await desk.fetch(
+        "INSERT INTO dead_letters (consumer_group, topic, partition_number, partition_offset, headers, service,"
+        " error_class, reason, attempts, parked_at, fingerprint)"
+        " VALUES ('campaign', $1, $2, $3, '[]', 'campaign', 'unknown_smb', 'no such SMB', 1, now(),"
+        " decode(repeat('00', 16), 'hex'))",
+        *parked.place,
+    )
+    again = await desk.apply(parked)
+    assert [error.error_class for _, error in again.rejected] == ["unknown_smb"]
+    assert (await desk.standing(smb))[0] == "draft"
+    assert (await desk.apply(replayed)).applied == 1

@@ -11,8 +11,9 @@ from sqlalchemy import text
 from shared.runtime import outbox_queue
 from shared.runtime.batch import transact
 from shared.runtime.database import Database, Transaction
-from shared.runtime.outbox import CHANNEL
-from shared.runtime.outcome import Outcome
+from shared.runtime.outbox import CHANNEL, AnnouncementTooLarge
+from shared.runtime.outcome import Announcement, Outcome
+from shared.schemas.announcements import ProfileChanges, ServicesChange, SMBUpdated
 from shared.schemas.identity import SmbKey
 from shared.schemas.topics import Topics
 from tests.announced import announcement_of
@@ -118,3 +119,17 @@ async def test_the_queue_gives_the_oldest_first_and_forgets_exactly_what_was_sen
         messages, seconds = await outbox_queue.depth(transaction)
     assert messages == 6
     assert seconds >= 0
+
+
+async def test_an_announcement_that_kafka_would_refuse_fails_its_own_transaction(
+    database: Database, administrator: asyncpg.Connection, smbs: Sequence[SmbKey]
+) -> None:
+    huge = tuple(f"{number:05} {'x' * 190}" for number in range(10_000))
+    change = ProfileChanges(services_activated=ServicesChange(old=(), new=huge))
+
+    async def act(_transaction: Transaction, _now: datetime) -> Outcome:
+        return Outcome(announcements=[Announcement(smbs[0], SMBUpdated(smb_id=smbs[0].smb_id, changes=change))])
+
+    with pytest.raises(AnnouncementTooLarge, match=f"SMBUpdated of .*{smbs[0].smb_id}"):
+        await transact(database, TOPICS, smbs[:1], act)
+    assert await administrator.fetch(STORY, smbs[0].smb_id) == []

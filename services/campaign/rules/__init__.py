@@ -9,7 +9,7 @@
 """
 
 from services.campaign.rules.commands import Cancel, Command, Pause, Resume, Schedule, Start, decide
-from services.campaign.rules.pending_services import activate, approve
+from services.campaign.rules.pending_services import PENDING_MOST, activate, approve, is_full
 from services.campaign.rules.refresh import Position, advance, position, refresh
 from services.campaign.rules.send_moments import Send, next_send, send_moment
 from services.campaign.rules.states import (
@@ -30,6 +30,7 @@ from services.campaign.rules.time_zones import UTC_NAME, UnknownTimeZoneError, i
 __all__ = [
     "LAST_DAY",
     "OPEN",
+    "PENDING_MOST",
     "UTC_NAME",
     "Action",
     "Campaign",
@@ -53,6 +54,7 @@ __all__ = [
     "advance",
     "approve",
     "decide",
+    "is_full",
     "is_known_zone",
     "known_zones",
     "next_send",
