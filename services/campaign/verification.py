@@ -1,4 +1,7 @@
-"""Recomputes day and next send of each campaign by the pure rules, and compares it with what the SMB says."""
+"""Recomputes day and next send of each campaign by the pure rules, and compares it with what the SMB says.
+
+As of the run's own refresh; a run that the last daily advance should have refreshed, and did not, is found by its send.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,9 +22,13 @@ KINDS = (KIND,)
 SMBS = text(
     """
     SELECT smb.tenant_id, smb.id, smb.campaign_status, smb.current_campaign_id, smb.manifest_destiny_day,
-        smb.manifest_destiny_start_date, smb.next_scheduled_send
+        smb.manifest_destiny_start_date, smb.next_scheduled_send, advance.began AS advanced_at
     FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
     JOIN smbs AS smb ON smb.tenant_id = wanted.tenant_id AND smb.id = wanted.smb_id
+    LEFT JOIN (
+        SELECT max(received_at) AS began FROM job_runs
+        WHERE name = 'AdvanceManifestDestinyDay' AND status = 'finished'
+    ) AS advance ON true
     """,
 )
 # Oldest first.
@@ -85,3 +92,7 @@ def _of_smb(smb: SmbKey, row: Row[Any], newest: Row[Any] | None) -> Iterator[Dif
             "next_scheduled_send": (row.next_scheduled_send, newest.next_send if newest else None),
         },
     )
+    if row.advanced_at and row.next_scheduled_send and row.next_scheduled_send < row.advanced_at:
+        # A finished advance has moved every send that was over; whatever started since lies after it.
+        due = f"after the daily advance of {row.advanced_at}"
+        yield Difference(smb, KIND, "next_scheduled_send", row.next_scheduled_send, due)

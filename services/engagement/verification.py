@@ -27,12 +27,19 @@ LAST_COLUMNS = {
     "last_approval": (rules.APPROVED,),
 }
 
+# A finished recalculation has scored every SMB that it found, on the day of its trigger or later.
 HEADS = text(
     """
-    SELECT head.*, smb.id IS NOT NULL AND smb.deleted_at IS NULL AS live
+    SELECT head.*, smb.id IS NOT NULL AND smb.deleted_at IS NULL AS live,
+        CASE WHEN smb.deleted_at IS NULL AND smb.created_at < recalculation.began
+            THEN CAST(recalculation.began AT TIME ZONE 'UTC' AS date) END AS recalculated_on
     FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
     JOIN smb_heads AS head USING (tenant_id, smb_id)
     LEFT JOIN smbs AS smb ON smb.tenant_id = head.tenant_id AND smb.id = head.smb_id
+    LEFT JOIN (
+        SELECT max(received_at) AS began FROM job_runs
+        WHERE name = 'RecalculateEngagementScores' AND status = 'finished'
+    ) AS recalculation ON true
     """,
 )
 # The score knows an event by its kind and UTC day alone; counted by these, an SMB with a million events is a few rows.
@@ -70,6 +77,9 @@ def _of_head(smb: SmbKey, head: Row[Any], events: Sequence[Row[Any]], policy: Po
     if head.engagement_scored_on is None:
         # Whoever stores an event scores its SMB; an erased one has neither.
         yield from compare(smb, SCORE, {"events of an SMB without score": (sum(one.events for one in events), 0)})
+    if head.recalculated_on and (head.engagement_scored_on or date.min) < head.recalculated_on:
+        due = f"{head.recalculated_on} or later"
+        yield Difference(smb, SCORE, "engagement_scored_on", head.engagement_scored_on, due)
     score = score_of(events, policy, head.engagement_scored_on) if head.engagement_scored_on else 0
     yield from compare(smb, SCORE, {"engagement_score": (head.engagement_score, score)})
     for column, kinds in LAST_COLUMNS.items():

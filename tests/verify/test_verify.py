@@ -2,30 +2,19 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
-from services.campaign.rules import Campaign, Circumstances, Start, decide
 from services.verify import KINDS, verify
-from shared.runtime.differences import Difference
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 from tests.commands import smb_crm, succeeds
 from tests.installation import Installation, Message, event, eventually, trigger
+from tests.verify.examples import differences, start_campaign
 
 NOW = datetime.now(UTC)
-OPEN_RUN = """
-    INSERT INTO campaigns (tenant_id, id, smb_id, status, start_date, day_one, day, next_send, timezone, send_time,
-        refreshed_at, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
-"""
-RUNNING = """
-    UPDATE smbs SET campaign_status = $3, current_campaign_id = $4, manifest_destiny_day = $5,
-        manifest_destiny_start_date = $6, next_scheduled_send = $7
-    WHERE tenant_id = $1 AND id = $2
-"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +85,7 @@ async def lived(installation: Installation) -> tuple[Installation, SmbKey]:
     installation.start("tier")
     await installation.publish([one for key in (*keys, unknown) for one in traffic(key)])
     await installation.publish([event("ContentViewed", key, content_id="again") for key in keys])
-    await start_campaign(installation, keys[0])
+    await start_campaign(installation, keys[0], NOW - timedelta(days=10))
     await installation.idle()
     await installation.publish([trigger("RecalculateEngagementScores"), trigger("EvaluateTierTransitions")])
     await eventually(lambda: evaluated(installation), "the evaluation is finished")
@@ -121,19 +110,6 @@ def traffic(smb: SmbKey) -> list[Message]:
 async def evaluated(installation: Installation) -> bool:
     finished: int = await installation.value("SELECT count(*) FROM job_runs WHERE status = 'finished'")
     return finished == 2
-
-
-async def start_campaign(installation: Installation, smb: SmbKey) -> None:
-    """Put a run into the tables as the campaign service does, ten days ago."""
-    began = NOW - timedelta(days=10)
-    decision = decide(None, Start(), Circumstances(time(9), "America/New_York"), began, uuid4())
-    run = decision.campaign
-    assert isinstance(run, Campaign)
-    columns = (run.status.value, run.start_date, run.day_one, run.day, run.next_send, run.timezone, run.send_time)
-    await installation.fetch(OPEN_RUN, smb.tenant_id, run.id, smb.smb_id, *columns, run.refreshed_at)
-    await installation.fetch(
-        RUNNING, smb.tenant_id, smb.smb_id, run.status.value, run.id, run.day, run.start_date, run.next_send
-    )
 
 
 async def test_after_real_traffic_nothing_differs(lived: tuple[Installation, SmbKey]) -> None:
@@ -253,11 +229,3 @@ async def keep_busy(installation: Installation, smb: SmbKey) -> None:
     """Events for the SMB with everything, in many small batches."""
     for _ in range(15):
         await installation.publish([event("RVMDelivered", smb, drop_id=uuid4().hex) for _ in range(25)])
-
-
-async def differences(
-    installation: Installation, policy: Policy | None = None, chunk_smbs: int = 1000
-) -> list[Difference]:
-    found: list[Difference] = []
-    await verify(installation.database, policy or Policy.default(), chunk_smbs=chunk_smbs, on_difference=found.append)
-    return found
