@@ -12,6 +12,8 @@ from services.engagement.rules import ScoredEvent
 from shared.runtime.database import Transaction
 from shared.runtime.differences import Difference, compare
 from shared.runtime.heads import as_arrays
+from shared.runtime.jobs import LEDGER_KEEPS
+from shared.schemas.announcements import SMBEngagementChanged
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 
@@ -27,12 +29,14 @@ LAST_COLUMNS = {
     "last_approval": (rules.APPROVED,),
 }
 
-# A finished recalculation has scored every SMB that it found, on the day of its trigger or later.
+# A finished recalculation has scored every SMB that it found, on the day of its trigger or later. The last announcement
+# counts while it is surely kept: older ones are removed bit by bit. One of an erased SMB may wait for Kafka still.
 HEADS = text(
     """
     SELECT head.*, smb.id IS NOT NULL AND smb.deleted_at IS NULL AS live,
         CASE WHEN smb.deleted_at IS NULL AND smb.created_at < recalculation.began
-            THEN CAST(recalculation.began AT TIME ZONE 'UTC' AS date) END AS recalculated_on
+            THEN CAST(recalculation.began AT TIME ZONE 'UTC' AS date) END AS recalculated_on,
+        told.value AS told
     FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
     JOIN smb_heads AS head USING (tenant_id, smb_id)
     LEFT JOIN smbs AS smb ON smb.tenant_id = head.tenant_id AND smb.id = head.smb_id
@@ -40,6 +44,13 @@ HEADS = text(
         SELECT max(received_at) AS began FROM job_runs
         WHERE name = 'RecalculateEngagementScores' AND status = 'finished'
     ) AS recalculation ON true
+    LEFT JOIN LATERAL (
+        SELECT value FROM outgoing_messages AS message
+        WHERE message.tenant_id = head.tenant_id AND message.smb_id = head.smb_id AND head.erased_at IS NULL
+            AND message.type = 'SMBEngagementChanged'
+            AND message.created_at > clock_timestamp() - CAST(:keeps AS interval)
+        ORDER BY message.epoch DESC, message.sequence DESC LIMIT 1
+    ) AS told ON true
     """,
 )
 # The score knows an event by its kind and UTC day alone; counted by these, an SMB with a million events is a few rows.
@@ -67,7 +78,7 @@ async def differences(transaction: Transaction, keys: Sequence[SmbKey], policy: 
     for row in (await transaction.execute(EVENTS, ends)).all():
         events[SmbKey(row.tenant_id, row.smb_id)].append(row)
     found: list[Difference] = []
-    for head in (await transaction.execute(HEADS, as_arrays(keys))).all():
+    for head in (await transaction.execute(HEADS, as_arrays(keys) | {"keeps": LEDGER_KEEPS})).all():
         smb = SmbKey(head.tenant_id, head.smb_id)
         found += _of_head(smb, head, events[smb], policy)
     return found
@@ -85,7 +96,14 @@ def _of_head(smb: SmbKey, head: Row[Any], events: Sequence[Row[Any]], policy: Po
     for column, kinds in LAST_COLUMNS.items():
         latest = max((one.latest for one in events if one.kind in kinds), default=None)
         yield from compare(smb, LAST_SEEN, {column: (getattr(head, column), latest)})
-    if head.live and rules.is_announced(head.announced_score, head.engagement_score):
+    yield from _of_announced(smb, head)
+
+
+def _of_announced(smb: SmbKey, head: Row[Any]) -> Iterator[Difference]:
+    told = SMBEngagementChanged.model_validate_json(head.told).new_score if head.told else head.announced_score
+    if head.announced_score != told:
+        yield Difference(smb, ANNOUNCED, "announced_score", head.announced_score, f"{told} as in the last announcement")
+    elif head.live and rules.is_announced(head.announced_score, head.engagement_score):
         near = f"within {rules.ANNOUNCED_STEP_POINTS} of {head.engagement_score}"
         yield Difference(smb, ANNOUNCED, "announced_score", head.announced_score, near)
 

@@ -1,10 +1,11 @@
 """What the tests of `verify` put into the database, and how they ask it."""
 
 from datetime import datetime, time
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from services.campaign.rules import Campaign, Circumstances, Start, decide
 from services.verify import verify
+from shared.runtime.database import Database
 from shared.runtime.differences import Difference
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
@@ -35,9 +36,19 @@ async def start_campaign(installation: Installation, smb: SmbKey, began: datetim
 
 
 async def differences(
-    installation: Installation, policy: Policy | None = None, chunk_smbs: int = 1000
+    installed: Installation | Database,
+    policy: Policy | None = None,
+    chunk_smbs: int = 1000,
+    tenant_id: UUID | None = None,
 ) -> list[Difference]:
     """What `verify` reports."""
     found: list[Difference] = []
-    await verify(installation.database, policy or Policy.default(), chunk_smbs=chunk_smbs, on_difference=found.append)
+    database = installed if isinstance(installed, Database) else installed.database
+    await verify(
+        database,
+        policy or Policy.default(),
+        tenant_id=tenant_id,
+        chunk_smbs=chunk_smbs,
+        on_difference=found.append,
+    )
     return found

@@ -28,6 +28,7 @@ class Planted:
 
 
 HEAD = "UPDATE smb_heads SET {} WHERE smb_id = $1"
+MESSAGES = "WITH told AS (UPDATE outgoing_messages SET type = '{1}' WHERE smb_id = $1 AND type = '{0}') "
 PLANTED = (
     Planted(
         "score",
@@ -38,8 +39,8 @@ PLANTED = (
     Planted(
         "announced",
         "announced_score",
-        HEAD.format("announced_score = announced_score + 11"),
-        HEAD.format("announced_score = announced_score - 11"),
+        MESSAGES.format("SMBEngagementChanged", "Forgotten") + HEAD.format("announced_score = announced_score + 11"),
+        MESSAGES.format("Forgotten", "SMBEngagementChanged") + HEAD.format("announced_score = announced_score - 11"),
     ),
     Planted(
         "last_seen",
