@@ -66,21 +66,28 @@ EVENTS = text(
 )
 
 
-async def differences(transaction: Transaction, keys: Sequence[SmbKey], policy: Policy) -> list[Difference]:
-    """Compare what the heads say with what the events give, for consecutive SMBs."""
+async def differences(
+    transaction: Transaction, keys: Sequence[SmbKey], policy: Policy, first: SmbKey, last: SmbKey
+) -> list[Difference]:
+    """Compare what the heads say with what the events give, from `first` to `last`; `keys` are all heads of this range.
+
+    Whoever stores an event locks its head first, so there is no event without one.
+    """
     events: defaultdict[SmbKey, list[Row[Any]]] = defaultdict(list)
     ends = {
-        "first_tenant_id": keys[0].tenant_id,
-        "first_smb_id": keys[0].smb_id,
-        "last_tenant_id": keys[-1].tenant_id,
-        "last_smb_id": keys[-1].smb_id,
+        "first_tenant_id": first.tenant_id,
+        "first_smb_id": first.smb_id,
+        "last_tenant_id": last.tenant_id,
+        "last_smb_id": last.smb_id,
     }
     for row in (await transaction.execute(EVENTS, ends)).all():
         events[SmbKey(row.tenant_id, row.smb_id)].append(row)
     found: list[Difference] = []
     for head in (await transaction.execute(HEADS, as_arrays(keys) | {"keeps": LEDGER_KEEPS})).all():
         smb = SmbKey(head.tenant_id, head.smb_id)
-        found += _of_head(smb, head, events[smb], policy)
+        found += _of_head(smb, head, events.pop(smb, []), policy)
+    for smb, without_head in events.items():
+        found += compare(smb, SCORE, {"events of an SMB without a head": (sum(one.events for one in without_head), 0)})
     return found
 
 

@@ -13,17 +13,11 @@ from shared.schemas.identity import SmbKey
 
 CLOCK = text("SELECT clock_timestamp()")
 COUNT = text("SELECT count(*) FROM smb_heads WHERE CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id")
-FIRST_KEYS = text("SELECT tenant_id, smb_id FROM smb_heads ORDER BY tenant_id, smb_id LIMIT :at_most")
 NEXT_KEYS = text(
     """
-    SELECT tenant_id, smb_id FROM smb_heads WHERE (tenant_id, smb_id) > (:after_tenant_id, :after_smb_id)
-    ORDER BY tenant_id, smb_id LIMIT :at_most
-    """,
-)
-KEYS_OF_TENANT = text(
-    """
     SELECT tenant_id, smb_id FROM smb_heads
-    WHERE tenant_id = :tenant_id AND (CAST(:after_smb_id AS uuid) IS NULL OR smb_id > :after_smb_id)
+    WHERE (tenant_id, smb_id) >= (:first_tenant_id, :first_smb_id)
+        AND (tenant_id, smb_id) <= (:last_tenant_id, :last_smb_id)
     ORDER BY tenant_id, smb_id LIMIT :at_most
     """,
 )
@@ -57,19 +51,16 @@ async def count(database: Database, tenant_id: UUID | None) -> int:
         return smbs
 
 
-async def next_keys(
-    transaction: Transaction, after: SmbKey | None, tenant_id: UUID | None, at_most: int
-) -> Sequence[SmbKey]:
-    """The SMBs that follow `after` (None: from the first), in the order of their heads."""
-    parameters: dict[str, object] = {"at_most": at_most}
-    if after is not None:
-        parameters |= {"after_tenant_id": after.tenant_id, "after_smb_id": after.smb_id}
-    if tenant_id is not None:
-        statement = KEYS_OF_TENANT
-        parameters = {"tenant_id": tenant_id, "after_smb_id": after and after.smb_id, "at_most": at_most}
-    else:
-        statement = FIRST_KEYS if after is None else NEXT_KEYS
-    return [SmbKey(row.tenant_id, row.smb_id) for row in (await transaction.execute(statement, parameters)).all()]
+async def next_keys(transaction: Transaction, first: SmbKey, last: SmbKey, at_most: int) -> Sequence[SmbKey]:
+    """The SMBs that have a head from `first` to `last`, both included, in order."""
+    parameters = {
+        "first_tenant_id": first.tenant_id,
+        "first_smb_id": first.smb_id,
+        "last_tenant_id": last.tenant_id,
+        "last_smb_id": last.smb_id,
+        "at_most": at_most,
+    }
+    return [SmbKey(row.tenant_id, row.smb_id) for row in (await transaction.execute(NEXT_KEYS, parameters)).all()]
 
 
 async def note(

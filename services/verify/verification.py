@@ -1,9 +1,13 @@
-"""Puts the services' checks together: SMBs in the order of their heads, one snapshot for each chunk."""
+"""Puts the services' checks together: SMBs in the order of their heads, one snapshot for each chunk.
+
+A chunk is a range of keys, and the next one begins where it ends, so that also events are seen which have no head.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from services.campaign import verification as campaign
@@ -17,21 +21,22 @@ from shared.runtime.errors import is_too_slow
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 
-CHECKS: tuple[Check, ...] = (
-    engagement.differences,
-    tier.differences,
-    campaign.differences,
-    sequences.differences,
-)
+# Of SMBs that have a head; engagement looks at ranges, because its events need none.
+CHECKS: tuple[Check, ...] = (tier.differences, campaign.differences, sequences.differences)
 KINDS = (*engagement.KINDS, *tier.KINDS, *campaign.KINDS, sequences.KIND)
 
 # SMBs that are read in one transaction: enough to be quick, few enough for any memory.
 CHUNK_SMBS = 1000
 
+LOWEST_ID, HIGHEST_ID = UUID(int=0), UUID(int=2**128 - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What one verification found; `mismatches_by_kind` has every kind, also those without a mismatch."""
+    """What one verification found; `mismatches_by_kind` has every kind, also those without a mismatch.
+
+    An SMB that only its events tell of is checked too.
+    """
 
     started_at: datetime
     finished_at: datetime
@@ -39,6 +44,14 @@ class Verification:
     smbs_differing: int
     mismatches: int
     mismatches_by_kind: dict[str, int]
+
+
+class Chunk(NamedTuple):
+    """What was found in one range of keys: its heads, its differences, and where it ends."""
+
+    keys: Sequence[SmbKey]
+    found: list[Difference]
+    last: SmbKey
 
 
 async def verify(  # noqa: PLR0913  what to check, how, and whom to tell
@@ -57,18 +70,18 @@ async def verify(  # noqa: PLR0913  what to check, how, and whom to tell
     started_at = await store.clock(database)
     by_kind: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
     checked = differing = 0
-    after: SmbKey | None = None
-    while True:
-        keys, found = await _check_chunk(database, policy, tenant_id, after, chunk_smbs)
-        if not keys:
-            break
-        by_kind.update(one.kind for one in found)
-        checked += len(keys)
-        differing += len({one.smb for one in found})
-        after = keys[-1]
-        for one in found:
+    first: SmbKey | None = SmbKey(tenant_id or LOWEST_ID, LOWEST_ID)
+    last = SmbKey(tenant_id or HIGHEST_ID, HIGHEST_ID)
+    while first is not None:
+        chunk = await _check_chunk(database, policy, first, last, chunk_smbs)
+        by_kind.update(one.kind for one in chunk.found)
+        smbs_differing = {one.smb for one in chunk.found}
+        checked += len(smbs_differing.union(chunk.keys))
+        differing += len(smbs_differing)
+        for one in chunk.found:
             on_difference(one)
-        on_progress(len(keys))
+        on_progress(len(chunk.keys))
+        first = _following(chunk.last) if chunk.last < last else None
     finished_at = await store.clock(database)
     verification = Verification(started_at, finished_at, checked, differing, by_kind.total(), dict(by_kind))
     if tenant_id is None:
@@ -82,18 +95,29 @@ async def verify(  # noqa: PLR0913  what to check, how, and whom to tell
     return verification
 
 
-async def _check_chunk(
-    database: Database, policy: Policy, tenant_id: UUID | None, after: SmbKey | None, chunk_smbs: int
-) -> tuple[Sequence[SmbKey], list[Difference]]:
-    """Check the next SMBs; fewer of them where they have so much history that the time does not suffice."""
+async def _check_chunk(database: Database, policy: Policy, first: SmbKey, last: SmbKey, chunk_smbs: int) -> Chunk:
+    """Check the next SMBs from `first` on, and whatever lies between them; all up to `last` where they are few.
+
+    Fewer of them where they have so much history that the time does not suffice.
+    """
     while True:
         try:
             async with store.snapshot(database) as transaction:
-                keys = await store.next_keys(transaction, after, tenant_id, chunk_smbs)
-                found = [one for check in CHECKS for one in await check(transaction, keys, policy)] if keys else []
+                keys = await store.next_keys(transaction, first, last, chunk_smbs)
+                end = last if len(keys) < chunk_smbs else keys[-1]
+                found = await engagement.differences(transaction, keys, policy, first, end)
+                if keys:
+                    found += [one for check in CHECKS for one in await check(transaction, keys, policy)]
         except Exception as error:
             if not is_too_slow(error) or chunk_smbs == 1:
                 raise
             chunk_smbs = max(1, chunk_smbs // 10)
         else:
-            return keys, sorted(found, key=lambda one: one.smb)
+            return Chunk(keys, sorted(found, key=lambda one: one.smb), end)
+
+
+def _following(key: SmbKey) -> SmbKey:
+    """The very next key; there is one after every key but the highest."""
+    if key.smb_id == HIGHEST_ID:
+        return SmbKey(UUID(int=key.tenant_id.int + 1), LOWEST_ID)
+    return SmbKey(key.tenant_id, UUID(int=key.smb_id.int + 1))
