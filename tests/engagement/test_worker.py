@@ -94,6 +94,41 @@ async def test_an_event_for_an_unknown_smb_is_kept_and_a_tenant_s_events_never_c
     assert await running.announcements(forged) == []
 
 
+async def test_approvals_content_views_and_campaign_sends_of_an_smb_are_kept(running: Installation) -> None:
+    (smb,) = await running.add_smbs(1)
+    await running.publish([
+        event("ApprovalSubmitted", smb, approval_id="a-1", service="Web", decision="rejected"),
+        event("ApprovalSubmitted", smb, approval_id="a-2", service="Web"),
+        event("ContentViewed", smb, content_id="c-1", seconds_viewed=12.5, campaign_id="spring"),
+        event("ContentCompleted", smb, content_id="c-1", seconds_viewed=90),
+        event("ContentViewed", smb, content_id="c-2"),
+        *(event("EmailOpened", smb, message_id="m-1", campaign_id="spring") for _ in range(2)),
+        event("EmailClicked", smb, message_id="m-1", campaign_id="spring", url="https://example.test/a"),
+        event("EmailOpened", smb, message_id="m-1", campaign_id="summer"),
+        event("RVMDelivered", smb, drop_id="d-1", campaign_id="spring", duration_seconds=30),
+        event("EmailOpened", smb, message_id="m-2"),
+    ])  # fmt: skip
+    await running.idle()
+
+    async def kept(columns: str, kinds: str) -> list[tuple[object, ...]]:
+        statement = (
+            f"SELECT DISTINCT {columns} FROM engagement_events WHERE smb_id = $1 AND kind::text ~ $2 ORDER BY 1, 2"
+        )
+        return [tuple(row) for row in await running.fetch(statement, smb.smb_id, kinds)]
+
+    assert await kept("reference, service, kind::text", "^approval_") == [
+        ("a-1", "Web", "approval_rejected"),
+        ("a-2", "Web", "approval_approved"),
+    ]
+    assert await kept("reference, seconds, kind::text", "^content_") == [
+        ("c-1", 12.5, "content_viewed"),
+        ("c-1", 90, "content_completed"),
+        ("c-2", None, "content_viewed"),
+    ]
+    sends = await kept("campaign_reference, reference", "^(email|rvm)_")
+    assert sends == [("spring", "d-1"), ("spring", "m-1"), ("summer", "m-1"), (None, "m-2")]
+
+
 async def test_a_slow_climb_is_announced(running: Installation) -> None:
     (smb,) = await running.add_smbs(1)
     steps = [event("CallbackReceived", smb, call_id="c") for _ in range(6)]

@@ -1,6 +1,7 @@
 """`migrate`: from nothing to the newest schema, whoever else does it at the same moment."""
 
 import asyncio
+import re
 import sys
 
 import asyncpg
@@ -12,6 +13,18 @@ from shared.migrations import MigrationError, migrate, newest_revision, schema_i
 from shared.migrations.version import known_revisions
 from tests.conftest import AdministratorOf, with_database
 
+MANY_SMBS = """
+WITH new AS (
+    SELECT ('00000000-0000-0000-0000-00000000000' || number % 3)::uuid AS tenant_id, gen_random_uuid() AS id, number
+    FROM generate_series(1, 6000) AS number
+), heads AS (INSERT INTO smb_heads (tenant_id, smb_id) SELECT tenant_id, id FROM new)
+INSERT INTO smbs (tenant_id, id, slug, business_name, engagement_tier, campaign_status, current_campaign_id,
+    manifest_destiny_day, manifest_destiny_start_date, next_scheduled_send, created_at, updated_at)
+SELECT tenant_id, id, 'smb-' || number, 'A business', 1 + number % 4, 'running', id, 1 + number % 90, current_date,
+    now(), now(), now()
+FROM new
+"""
+TENANT_ONE = "SELECT * FROM smbs WHERE tenant_id = '00000000-0000-0000-0000-000000000001' AND deleted_at IS NULL"
 MIGRATE = "import asyncio, sys; from shared.migrations import migrate; print(len(asyncio.run(migrate(sys.argv[1]))))"
 
 
@@ -145,3 +158,30 @@ async def test_the_database_may_have_any_name(stack: Stack) -> None:
             assert await migrate(with_database(stack.database_url, "50%25%20off")) == known_revisions()
         finally:
             await administrator.execute('DROP DATABASE "50% off" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+async def many_smbs(database_url: str) -> str:
+    """The URL of a database with so many SMBs that reading all of them is dear."""
+    async with AdministratorOf(database_url) as administrator:
+        await administrator.execute(MANY_SMBS)
+        await administrator.execute("ANALYZE smbs")
+    return database_url
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ("engagement_tier = 2", "smbs_tier"),
+        ("campaign_status = 'paused'", "smbs_campaign"),
+        ("campaign_status = 'running' AND manifest_destiny_day = 17", "smbs_campaign"),
+    ],
+    ids=["tier", "campaign status", "campaign day"],
+)
+async def test_smbs_are_found_by_an_index(many_smbs: str, asked: str, index: str) -> None:
+    async with AdministratorOf(many_smbs) as administrator:
+        rows = await administrator.fetch(f"EXPLAIN {TENANT_ONE} AND {asked} ORDER BY id LIMIT 50")
+    plan = "\n".join(row[0] for row in rows)
+    assert re.search(rf"Scan (using|on) {index}\b", plan), plan
+    (condition,) = re.findall("Index Cond: (.*)", plan)
+    assert all(column in condition for column in re.findall(r"(\w+) =", asked)), plan
