@@ -25,8 +25,14 @@ class Stack:
         bootstrap_servers: str,
         stop: Callable[[], None],
         own: tuple[PostgresServer, KafkaServer] | None = None,
+        *,
+        is_somebody_elses: bool = False,
     ) -> None:
-        """Describe running servers: how to end them, and the servers where they are our own child processes."""
+        """Describe running servers: how to end them, and the servers where they are our own child processes.
+
+        On servers that are somebody else's others may keep what is dear to them, under any name.
+        """
+        self.is_somebody_elses = is_somebody_elses
         self.database_url = database_url
         self.bootstrap_servers = bootstrap_servers
         self._stop = stop
@@ -79,7 +85,7 @@ def start_stack(
     choice = os.environ.get(CHOICE, "processes")
     if not missing:
         progress("Using the servers of SMB_DATABASE_URL and SMB_KAFKA_BOOTSTRAP_SERVERS")
-        return Stack(given[DATABASE_URL], given[BOOTSTRAP_SERVERS], stop=lambda: None)
+        return Stack(given[DATABASE_URL], given[BOOTSTRAP_SERVERS], stop=lambda: None, is_somebody_elses=True)
     if len(missing) == 1:
         present = next(name for name in given if name not in missing)
         raise LocalStackError(f"{present} is set but {missing[0]} is not: set both, or neither for local servers")

@@ -1,13 +1,14 @@
 """A database and topics of its own for each run of the demo, on servers that are kept.
 
 The servers' folder stays, because filling an empty one takes longer than all else. A run starts with nothing, so that
-its numbers are its own; what earlier runs left is removed first. On the demo's own servers the last run stays until
-the next one begins; on servers that are somebody else's it is removed at the end.
+its numbers are its own. On the demo's own servers the last run stays until the next one begins. On servers that are
+somebody else's a run removes itself at its end, and nothing else: there nobody knows whose a name is.
 """
 
-import os
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
@@ -20,10 +21,13 @@ from shared.runtime.kafka import client_options
 from shared.runtime.settings import PREFIX, Settings
 
 DATABASE_PREFIX = "smb_crm_demo_"
+# What `choose_room` makes of a moment, and nothing that a person would think of.
+LEFT_OVER_DATABASE = re.compile(rf"{DATABASE_PREFIX}(\d{{8}}_\d{{6}}_[0-9a-f]{{4}})", re.ASCII)
+LEFT_OVER_TOPIC = re.compile(r"(demo\.\d{8}_\d{6}_[0-9a-f]{4}\.).+", re.ASCII)
 # Few, because one machine does everything and each new one takes its moment.
 PARTITIONS = 4
 CONNECT_SECONDS = 10
-# Settings that would lead the workers elsewhere than to the demo's own servers.
+# Settings that would lead the workers elsewhere than to the demo's own servers. Each may also come as …_FILE.
 NOT_FOR_OWN_SERVERS = ("SMB_KAFKA_", "SMB_DATABASE_", "SMB_TOPIC_")
 NEVER = ("SMB_CRASH_AT", "SMB_JOB_NAME", "SMB_OPS_PORT", "SMB_LOG_FORMAT")
 
@@ -48,62 +52,78 @@ def choose_room(server_url: str, now: datetime) -> Room:
     return Room(server_url, f"{DATABASE_PREFIX}{name}", _topic_prefix(name))
 
 
-def are_somebody_elses() -> bool:
-    """Tell whether the environment names servers to use."""
-    return all(os.environ.get(name) for name in (DATABASE_URL, BOOTSTRAP_SERVERS))
+def environment(
+    room: Room, bootstrap_servers: str, inherited: Mapping[str, str], *, somebody_elses: bool
+) -> Mapping[str, str]:
+    """What the environment of every process of this run says: the user's own, and the room.
 
-
-def environment(room: Room, bootstrap_servers: str) -> Mapping[str, str]:
-    """What the environment of every process of this run says: the user's own, and the room."""
-    replication = "1"
-    if are_somebody_elses():
-        kept = {name: value for name, value in os.environ.items() if name not in NEVER}
-        replication = os.environ.get(f"{PREFIX}TOPIC_REPLICATION", replication)
-    else:
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith((*NOT_FOR_OWN_SERVERS, *NEVER))
+    How to reach somebody else's servers is the user's to say; nothing that is said of them holds for our own.
+    """
+    left_out = NEVER if somebody_elses else (*NOT_FOR_OWN_SERVERS, *NEVER)
+    kept = {name: value for name, value in inherited.items() if not name.startswith(left_out)}
+    return (
+        {f"{PREFIX}TOPIC_REPLICATION": "1"}
+        | kept
+        | {
+            DATABASE_URL: room.database_url,
+            BOOTSTRAP_SERVERS: bootstrap_servers,
+            f"{PREFIX}TOPIC_PREFIX": room.topic_prefix,
+            f"{PREFIX}TOPIC_PARTITIONS": str(PARTITIONS),
         }
-    return kept | {
-        DATABASE_URL: room.database_url,
-        BOOTSTRAP_SERVERS: bootstrap_servers,
-        f"{PREFIX}TOPIC_PREFIX": room.topic_prefix,
-        f"{PREFIX}TOPIC_PARTITIONS": str(PARTITIONS),
-        f"{PREFIX}TOPIC_REPLICATION": replication,
-    }
+    )
 
 
 async def make_room(room: Room) -> None:
     """Create this run's database."""
-    connection = await asyncpg.connect(room.server_url, timeout=CONNECT_SECONDS)
-    try:
+    async with _administrator(room.server_url) as connection:
         await connection.execute(f'CREATE DATABASE "{room.database}"')
+
+
+async def remove_room(room: Room, settings: Settings) -> None:
+    """Remove one run's database, whoever looks at it, and its topics. Does nothing where there are none."""
+    try:
+        async with _administrator(room.server_url) as connection:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{room.database}" WITH (FORCE)')
     finally:
-        await connection.close()
+        await _delete_topics(settings, lambda topic: topic.startswith(room.topic_prefix))
 
 
-async def remove_rooms(server_url: str, settings: Settings) -> None:
-    """Remove the databases and topics of all runs, except of one that is using its database now."""
+async def clear_left_overs(server_url: str, settings: Settings) -> None:
+    """Remove what earlier runs left on the demo's own servers, except a run whose database somebody looks at now."""
     in_use: set[str] = set()
+    async with _administrator(server_url) as connection:
+        for (database,) in await connection.fetch("SELECT datname FROM pg_database"):
+            if left := LEFT_OVER_DATABASE.fullmatch(database):
+                try:
+                    await connection.execute(f'DROP DATABASE IF EXISTS "{database}"')
+                except asyncpg.ObjectInUseError:
+                    in_use.add(_topic_prefix(left[1]))
+
+    def is_left_over(topic: str) -> bool:
+        left = LEFT_OVER_TOPIC.fullmatch(topic)
+        return left is not None and left[1] not in in_use
+
+    await _delete_topics(settings, is_left_over)
+
+
+@asynccontextmanager
+async def _administrator(server_url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(server_url, timeout=CONNECT_SECONDS)
     try:
-        rows = await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", DATABASE_PREFIX)
-        for (database,) in rows:
-            try:
-                await connection.execute(f'DROP DATABASE IF EXISTS "{database}"')
-            except asyncpg.ObjectInUseError:
-                in_use.add(_topic_prefix(database.removeprefix(DATABASE_PREFIX)))
+        yield connection
     finally:
         await connection.close()
+
+
+async def _delete_topics(settings: Settings, chosen: Callable[[str], bool]) -> None:
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()
-        topics = [topic for topic in await admin.list_topics() if topic.startswith(_topic_prefix(""))]
-        unused = [topic for topic in topics if not topic.startswith(tuple(in_use))]
-        if unused:
-            await admin.delete_topics(unused)
+        if topics := [topic for topic in await admin.list_topics() if chosen(topic)]:
+            await admin.delete_topics(topics)
     finally:
         await admin.close()
 
 
 def _topic_prefix(name: str) -> str:
-    return f"demo.{name}." if name else "demo."
+    return f"demo.{name}."

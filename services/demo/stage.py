@@ -20,7 +20,7 @@ from services.demo.errors import DemoFailed
 from services.demo.population import make_population
 from services.demo.publishing import Publisher
 from services.demo.reader import AnnouncementReader
-from services.demo.room import Room, are_somebody_elses, choose_room, environment, make_room, remove_rooms
+from services.demo.room import Room, choose_room, clear_left_overs, environment, make_room, remove_room
 from services.demo.story import Story
 from services.demo.summary import Summary
 from services.demo.view import View
@@ -103,15 +103,16 @@ async def perform(plan: Plan, say: Callable[[str], None]) -> Summary | None:
 
 async def _open(room: Room, stack: Stack, cleared: AsyncExitStack, say: Callable[[str], None]) -> Settings:
     """Take the room: this process and all that it starts get its settings."""
-    variables = environment(room, stack.bootstrap_servers)
-    leave_nothing = are_somebody_elses()
+    variables = environment(room, stack.bootstrap_servers, os.environ, somebody_elses=stack.is_somebody_elses)
     os.environ.clear()
     os.environ.update(variables)
     settings = load_settings()
-    await remove_rooms(room.server_url, settings)
+    if stack.is_somebody_elses:
+        # Before there is anything: an end that comes meanwhile must leave nothing either.
+        cleared.push_async_callback(remove_room, room, settings)
+    else:
+        await clear_left_overs(room.server_url, settings)
     await make_room(room)
-    if leave_nothing:
-        cleared.push_async_callback(remove_rooms, room.server_url, settings)
     say(f"Database {room.database}, topics {room.topic_prefix}…")
     return settings
 
@@ -151,7 +152,7 @@ async def _stop_workers(workers: Workers, say: Callable[[str], None]) -> None:
 
 
 async def _stop_servers(stack: Stack, say: Callable[[str], None]) -> None:
-    if not are_somebody_elses():
+    if not stack.is_somebody_elses:
         say("Stopping the servers")
     await asyncio.to_thread(stack.stop)
     say(f"Everything is stopped; the logs are in {FOLDER}")

@@ -15,6 +15,8 @@ import psutil
 from tests.installation import PATIENCE_SECONDS
 
 READ_BYTES = 65_536
+# Options of a demo that is over soon.
+SMALL = ("--smbs", "60", "--events", "800")
 
 
 class RunningDemo:

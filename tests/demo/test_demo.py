@@ -4,59 +4,20 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import asyncpg
-import pytest
-from aiokafka.admin import AIOKafkaAdminClient
-
 from deploy.local import Stack
-from services.demo.room import DATABASE_PREFIX
-from tests.demo.running import RunningDemo, have_ended, workers
+from tests.demo.conftest import Start
+from tests.demo.inhabitants import room_of
+from tests.demo.running import SMALL, have_ended, workers
 from tests.installation import eventually
 
-SMALL = ("--smbs", "60", "--events", "800")
 # What a terminal is told when a program takes the whole screen.
 WHOLE_SCREEN = "\x1b[?1049h"
 CAMPAIGNS_BEGAN = "running"
 
-Start = Callable[..., RunningDemo]
 
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts demos in one folder."""
-    running: list[RunningDemo] = []
-
-    def begin(*options: str, environment: dict[str, str] | None = None) -> RunningDemo:
-        running.append(RunningDemo(tmp_path, *options, environment=environment))
-        return running[-1]
-
-    yield begin
-    for demo in running:
-        demo.clear_away()
-
-
-@pytest.fixture
-def servers(stack: Stack) -> dict[str, str]:
-    """The environment of somebody who has servers."""
-    return {"SMB_DATABASE_URL": stack.database_url, "SMB_KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers}
-
-
-async def what_is_left_on(stack: Stack) -> list[str]:
-    """Databases and topics of demos."""
-    connection = await asyncpg.connect(stack.database_url)
-    rows = await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", DATABASE_PREFIX)
-    await connection.close()
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.bootstrap_servers)
-    await admin.start()
-    topics = [topic for topic in await admin.list_topics() if topic.startswith("demo.")]
-    await admin.close()
-    return [row[0] for row in rows] + topics
-
-
-async def test_once_ends_with_a_summary_that_adds_up_and_leaves_nothing_on_the_servers(
+async def test_once_ends_with_a_summary_that_adds_up_and_leaves_nothing_of_its_room(
     start: Start, servers: dict[str, str], stack: Stack
 ) -> None:
     demo = start("--once", *SMALL, environment=servers)
@@ -73,7 +34,7 @@ async def test_once_ends_with_a_summary_that_adds_up_and_leaves_nothing_on_the_s
     assert rows["events"][5] >= 8  # dead letters: one of each kind
     assert rows["commands"][2:] == [1, 2, 0, 1]  # repeated, refused, erased, dead letters
     assert rows["triggers"] == [3, 3, 0, 0, 0, 0]
-    assert await what_is_left_on(stack) == []
+    assert await room_of(demo, stack) == []
 
 
 async def test_a_worker_that_dies_fails_the_demo_with_the_end_of_its_log(start: Start, servers: dict[str, str]) -> None:
