@@ -29,7 +29,8 @@ PARTITIONS = 4
 CONNECT_SECONDS = 10
 # Settings that would lead the workers elsewhere than to the demo's own servers. Each may also come as …_FILE.
 NOT_FOR_OWN_SERVERS = ("SMB_KAFKA_", "SMB_DATABASE_", "SMB_TOPIC_")
-NEVER = ("SMB_CRASH_AT", "SMB_JOB_NAME", "SMB_OPS_PORT", "SMB_LOG_FORMAT")
+# The demo asks its workers on loopback and reads their logs; the rest is for other processes or for tests.
+NEVER = ("SMB_CRASH_AT", "SMB_HTTP_HOST", "SMB_JOB_NAME", "SMB_LOG_FORMAT", "SMB_OPS_PORT")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Workers:
         self._records = folder / "workers"
         self._environment: Mapping[str, str] = {}
         self._running: list[Worker] = []
+        self._all_ready = asyncio.Event()
 
     def end_leftovers(self) -> int:
         """End the workers that a killed run left behind; returns how many there were.
@@ -86,16 +87,24 @@ class Workers:
             self._running.append(await self._start(name))
 
     async def ready(self) -> None:
-        """Wait until all of them are ready. Raises DemoFailed when one ends or takes too long."""
+        """Wait until all of them are ready; one whose port was taken meanwhile is started again on another.
+
+        Raises DemoFailed when one ends for another reason or takes too long.
+        """
         try:
             async with asyncio.timeout(READY_SECONDS):
                 for place in range(len(self._running)):
                     await self._one_ready(place)
         except TimeoutError:
             raise DemoFailed(f"not ready after {READY_SECONDS:.0f} s: {await self.problems()}") from None
+        self._all_ready.set()
 
     async def watch(self) -> None:
-        """Wait for the end of a worker, which nobody asked for. Raises DemoFailed with the end of its log."""
+        """Wait for the end of a worker, which nobody asked for. Raises DemoFailed with the end of its log.
+
+        Begins when all are ready: until then `ready` looks after them, and may replace one that ended.
+        """
+        await self._all_ready.wait()
         waiting = {asyncio.create_task(worker.process.wait()): worker for worker in self._running}
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

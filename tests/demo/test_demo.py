@@ -66,6 +66,7 @@ async def test_a_killed_demo_is_cleared_away_by_the_next_which_ctrl_c_ends_witho
     again.until("Stopping the workers")
     again.press_ctrl_c()
     assert again.end() == 0, again.written
+    assert "Stopping the servers" in again.written
     assert "Everything is stopped" in again.written
     await eventually(lambda: have_ended([*left, *started]), "processes are left")
 

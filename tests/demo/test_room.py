@@ -35,6 +35,7 @@ async def test_on_somebody_elses_servers_a_run_removes_its_own_room_and_nothing_
         demo.press_ctrl_c()
 
         assert demo.end() == 1
+        assert "Stopping the servers" not in demo.written
         assert await room_of(demo, stack) == []
         assert {*databases, *topics} <= await names_on(stack)
 
