@@ -21,6 +21,9 @@ CREATED = "SMBCreated"
 ERASED = "SMBErased"
 TYPES = frozenset({CREATED, ERASED})
 HEADERS = {b"SMBCreated", b"SMBErased"}
+OURS = SOURCE.encode()
+# The database keeps it in four bytes, and the next one has to fit as well.
+HIGHEST_EPOCH = 2**31 - 2
 POLL_MILLISECONDS = 500
 
 
@@ -34,11 +37,13 @@ class Story:
     erased: set[SmbKey] = field(default_factory=set)
 
     def add(self, records: Iterable[ConsumerRecord[Any, Any]]) -> None:
-        """Take in messages of `smb.events`; what is not ours is left."""
+        """Take in messages of `smb.events`; what is not ours is left, whatever it says of itself."""
         for record in records:
             self.messages += 1
+            if {value for name, value in record.headers if name == "ce_source"} != {OURS}:
+                continue
             position = claimed_position(record)
-            if position is not None:
+            if position is not None and position[0] <= HIGHEST_EPOCH:
                 self.epoch = max(self.epoch, position[0])
             if any(name == "ce_type" and value in HEADERS for name, value in record.headers):
                 self._add_one(record)

@@ -1,0 +1,1 @@
+"""What after-restore reads of `smb.events`."""
