@@ -4,8 +4,9 @@ Every row holds two things that were measured in turn on the same servers in the
 medians: it says something about the code, while a median alone says more about the machine and about what else runs on
 it. A goal that is not met is printed as short; the exit code is 0 all the same. `--json FILE` keeps every round.
 
-- throughput: events per second of real workers, from a committed batch until all events are in. The topics were filled
-  before, so reading, decoding, storing, scoring and acknowledging is all that counts.
+- throughput: events per second of real workers, all events from the word to go on until the last one is committed. The
+  topics were filled while the workers stood still, so reading, decoding, storing, scoring and acknowledging is all that
+  counts.
   - floor: the same events already decoded, only inserted, 5,000 in a transaction, by as many processes, into a table
     with the same history and indexes. Ratio 1 would mean that everything else costs nothing. Goal: 0.5 or more.
   - plain worker: what one writes first, a FastStream handler and an ORM transaction for each event. Goal: 60 or more.
