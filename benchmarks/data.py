@@ -96,7 +96,7 @@ async def add_events(connection: asyncpg.Connection, *, first_smb: int, smbs: in
 
 
 async def copy_tables(connection: asyncpg.Connection) -> None:
-    """Make `copied_events` and `copied_smbs`: the same columns, checks, partitions, indexes and rows as ours."""
+    """Make `copied_events`, with the columns, checks, partitions, indexes and rows of ours, and `copied_smbs`."""
     await connection.execute(
         "CREATE TABLE copied_events (LIKE engagement_events INCLUDING ALL EXCLUDING INDEXES) PARTITION BY HASH (smb_id)"
     )
@@ -116,8 +116,12 @@ async def copy_tables(connection: asyncpg.Connection) -> None:
 
 
 async def copy_smbs(connection: asyncpg.Connection) -> None:
-    """Make `copied_smbs`: the wide rows with their indexes, and a score in the row as a plain design has it."""
-    await connection.execute("CREATE TABLE copied_smbs (LIKE smbs INCLUDING ALL)")
+    """Make `copied_smbs`: the wide rows with their indexes, and a score in the row as a plain design has it.
+
+    Without our CHECK constraints (NOT NULL stays): an UPDATE evaluates all of them for every row, some by functions in
+    SQL, and would not be bare.
+    """
+    await connection.execute("CREATE TABLE copied_smbs (LIKE smbs INCLUDING ALL EXCLUDING CONSTRAINTS)")
     await connection.execute("ALTER TABLE copied_smbs ADD engagement_score smallint NOT NULL DEFAULT 0")
     await connection.execute("INSERT INTO copied_smbs SELECT * FROM smbs")
 
