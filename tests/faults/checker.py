@@ -120,7 +120,7 @@ def check(dump: Dump) -> list[str]:
         *in_order_without_gap(dump),
         *state_is_a_replay(dump),
         *announced_as_promised(dump),
-        *poison_is_parked(dump),
+        *poison_is_parked(dump.sent, dump.letters),
     ]
 
 
@@ -216,13 +216,13 @@ def announced_as_promised(dump: Dump) -> Iterator[str]:
             yield f"S announced an SMB that its tenant does not have: {smb}"
 
 
-def poison_is_parked(dump: Dump) -> Iterator[str]:
+def poison_is_parked(sent: Sequence[Sent], letters: Sequence[Letter]) -> Iterator[str]:
     """A dead letter is the record at its place, byte by byte, once."""
-    sent = {one.place: one for one in dump.sent}
-    times = Counter(letter.place for letter in dump.letters)
+    there = {one.place: one for one in sent}
+    times = Counter(letter.place for letter in letters)
     yield from (f"P parked {count} times: {place}" for place, count in times.items() if count > 1)
-    for letter in dump.letters:
-        one = sent.get(letter.place)
+    for letter in letters:
+        one = there.get(letter.place)
         if one is None or (one.key, one.value, one.headers) != (letter.key, letter.value, letter.headers):
             yield f"P parked with other bytes: {letter.place}"
 

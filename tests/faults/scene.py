@@ -116,10 +116,7 @@ async def dumped(installation: Installation, *loads: Load) -> Dump:
     told = [_told(one) for _, one in announced if ("ce_source", OURS) in one.headers]
     heads = await installation.fetch("SELECT * FROM smb_heads")
     live = await installation.fetch("SELECT tenant_id, id FROM smbs WHERE deleted_at IS NULL")
-    repeated = await installation.fetch("SELECT * FROM repeated_inputs WHERE consumer_group = $1", _group(installation))
-    copies = [
-        Place(_short(installation, row["topic"]), row["partition_number"], row["partition_offset"]) for row in repeated
-    ]
+    copies = await copies_of(installation, "engagement")
     return Dump(
         sent=sent,
         acknowledged=frozenset(
@@ -129,7 +126,7 @@ async def dumped(installation: Installation, *loads: Load) -> Dump:
         copies=frozenset(place for place in copies if place.topic in ENGAGEMENT_TOPICS.values()),
         letters=[letter for letter in await letters(installation) if letter.place.topic in ENGAGEMENT_TOPICS.values()],
         heads={
-            SmbKey(_plain(row["tenant_id"]), _plain(row["smb_id"])): Head(
+            SmbKey(plain(row["tenant_id"]), plain(row["smb_id"])): Head(
                 row["sequence"],
                 row["engagement_score"],
                 row["announced_score"],
@@ -138,7 +135,7 @@ async def dumped(installation: Installation, *loads: Load) -> Dump:
             )
             for row in heads
         },
-        live=frozenset(SmbKey(_plain(row["tenant_id"]), _plain(row["id"])) for row in live),
+        live=frozenset(SmbKey(plain(row["tenant_id"]), plain(row["id"])) for row in live),
         told=told,
     )
 
@@ -147,13 +144,23 @@ async def letters(installation: Installation) -> list[Letter]:
     """All dead letters, in the order in which they were parked."""
     return [
         Letter(
-            Place(_short(installation, row["topic"]), row["partition_number"], row["partition_offset"]),
+            Place(short(installation, row["topic"]), row["partition_number"], row["partition_offset"]),
             row["service"],
             row["key"],
             row["value"],
             tuple((name, None if it is None else base64.b64decode(it)) for name, it in json.loads(row["headers"])),
         )
         for row in await installation.fetch("SELECT * FROM dead_letters ORDER BY id")
+    ]
+
+
+async def copies_of(installation: Installation, service: str) -> list[Place]:
+    """Where the records stand that a service has taken for copies."""
+    repeated = await installation.fetch(
+        "SELECT * FROM repeated_inputs WHERE consumer_group = $1", installation.topics.prefix + service
+    )
+    return [
+        Place(short(installation, row["topic"]), row["partition_number"], row["partition_offset"]) for row in repeated
     ]
 
 
@@ -175,7 +182,7 @@ async def read_topics(installation: Installation, topics: Iterable[str]) -> list
         waiting = {one for one in partitions if ends[one] > 0}
         while waiting:
             for partition, records in (await consumer.getmany(*waiting, timeout_ms=200)).items():
-                found += [(_short(installation, partition.topic), one) for one in records]
+                found += [(short(installation, partition.topic), one) for one in records]
             waiting = {one for one in waiting if await consumer.position(one) < ends[one]}
         return sorted(found, key=lambda one: (one[0], one[1].partition, one[1].offset))
     finally:
@@ -192,7 +199,7 @@ def metric(page: str, name: str, **labels: str) -> float:
 async def _stored(installation: Installation) -> list[Stored]:
     return [
         Stored(
-            SmbKey(_plain(row["tenant_id"]), _plain(row["smb_id"])),
+            SmbKey(plain(row["tenant_id"]), plain(row["smb_id"])),
             row["source"],
             row["event_id"],
             row["kind"],
@@ -214,14 +221,11 @@ def _told(record: ConsumerRecord) -> Told:
     )
 
 
-def _short(installation: Installation, topic: str) -> str:
+def short(installation: Installation, topic: str) -> str:
+    """The name of a topic without prefix."""
     return topic.removeprefix(installation.topics.prefix)
 
 
-def _group(installation: Installation) -> str:
-    return installation.topics.prefix + "engagement"
-
-
-def _plain(value: UUID) -> UUID:
+def plain(value: UUID) -> UUID:
     """A UUID of the standard library; the driver's own compares equal, and sorts with it."""
     return UUID(int=value.int)
