@@ -129,7 +129,7 @@ class Relay:
         if messages:
             for wave in outbox_queue.waves(messages):
                 await self._publish(producer, wave)
-            crash_points.reach(crash_points.AFTER_PUBLISH)
+                crash_points.reach(crash_points.AFTER_PUBLISH)
             crash_points.reach(crash_points.BEFORE_DELETE)
             deleted_at = await outbox_queue.delete(self._database, messages)
             for message in messages:

@@ -5,7 +5,11 @@ import signal
 from collections import Counter
 
 from shared.runtime import crash_points
+from shared.runtime.batch import transact
+from shared.runtime.database import Transaction
+from shared.runtime.outcome import Outcome
 from shared.schemas.identity import SmbKey
+from tests.announced import announcement_of
 from tests.faults.checker import Dump
 from tests.faults.scene import all_hold, load_on, progress, progressed
 from tests.faults.traffic import traffic
@@ -56,6 +60,28 @@ async def test_workers_killed_at_every_crash_point_lose_and_double_nothing(insta
     assert dump.copies
     # Two died between publishing and deleting.
     assert copies_told(dump) > 0
+    assert heir.terminate() == 0
+
+
+async def test_a_leader_killed_with_a_part_of_its_round_published_leaves_the_story_whole(
+    installation: Installation,
+) -> None:
+    """Two messages of one SMB wait; it dies when the first is published and the second is not."""
+    (smb,) = await installation.add_smbs(1)
+
+    async def tell_twice(_transaction: Transaction, _now: object) -> Outcome:
+        return Outcome(announcements=[announcement_of(smb), announcement_of(smb)])
+
+    await transact(installation.database, installation.topics, [smb], tell_twice)
+    victim = installation.start("engagement", SMB_CRASH_AT=f"{crash_points.AFTER_PUBLISH}:1")
+    await eventually(lambda: victim.process.poll() is not None, "the leader is killed")
+    assert victim.process.returncode == -signal.SIGKILL
+    assert [int(one["sequence"]) for one in await installation.announcements(smb)] == [1]
+    assert await installation.value("SELECT count(*) FROM outbox") == 2
+
+    heir = installation.start("engagement")
+    dump = await all_hold(installation)
+    assert [one.sequence for one in dump.told if one.smb == smb] == [1, 1, 2]
     assert heir.terminate() == 0
 
 
