@@ -85,12 +85,12 @@ async def progress(installation: Installation, service: str = "engagement") -> i
     return records
 
 
-async def progressed(installation: Installation, records: int = 1) -> int:
+async def progressed(installation: Installation, records: int = 1, service: str = "engagement") -> int:
     """Wait until so many records more are finished than now; returns how many there are then."""
-    target = await progress(installation) + records
+    target = await progress(installation, service) + records
 
     async def enough() -> int:
-        there = await progress(installation)
+        there = await progress(installation, service)
         return there if there >= target else 0
 
     there: int = await eventually(enough, f"{records} records of progress")

@@ -8,7 +8,7 @@ from shared.runtime import crash_points
 from shared.schemas.policy import Policy
 from tests.faults.campaign_scene import campaigns_hold
 from tests.faults.campaign_traffic import campaign_traffic
-from tests.faults.scene import load_on
+from tests.faults.scene import dumped, load_on
 from tests.installation import Installation, eventually
 
 SMALL_BATCH = {"SMB_BATCH_MAX_RECORDS": "20"}
@@ -33,7 +33,8 @@ async def test_campaign_workers_killed_at_every_crash_point_apply_each_command_o
 
         await eventually(none_lives, "every one is killed")
         heir = installation.start("campaign")
-        dump = await campaigns_hold(installation, load)
+        await installation.idle()
+        dump = await campaigns_hold(installation, await dumped(installation), load)
     assert [victim.process.returncode for victim in victims] == [-signal.SIGKILL] * len(victims)
     assert dump.copies
     assert dump.letters
