@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.schemas.identity import SmbKey
-from shared.schemas.topics import UNKNOWN_TRIGGER_OWNER, Service
+from shared.schemas.topics import JOB_OWNERS, UNKNOWN_TRIGGER_OWNER, Service
 from tests.faults.traffic import in_binary_mode
 from tests.installation import Message, event, trigger
 
@@ -168,12 +168,14 @@ def of_other_owners() -> Iterator[Case]:
     ahead = datetime.now(UTC) + timedelta(minutes=30)
     yield Case("recalculation ahead", trigger("RecalculateEngagementScores", scheduled_for=ahead), "engagement")
     yield Case("evaluation ahead", trigger("EvaluateTierTransitions", time=ahead), "tier")
+    yield Case("advance ahead", trigger("AdvanceManifestDestinyDay", scheduled_for=ahead), "campaign")
+    yield Case("advance: no label", other_bytes(trigger("AdvanceManifestDestinyDay"), "scheduled_for", "f"), "campaign")
     yield Case("evaluation: NUL", attributes(trigger("EvaluateTierTransitions"), id="\0"), "tier")
     shards = "smb.job-shards"
     yield Case("shard: not JSON", Message(shards, b"\xff", b"k"), UNKNOWN_TRIGGER_OWNER)
-    for job, owner in (("RecalculateEngagementScores", "engagement"), ("EvaluateTierTransitions", "tier")):
+    for job in ("RecalculateEngagementScores", "EvaluateTierTransitions", "AdvanceManifestDestinyDay"):
         broken = attributes(replace(night, topic=shards), type=f"{job}Shard", data={"number": "one"})
-        yield Case(f"shard of {job}", broken, owner)  # type: ignore[arg-type]
+        yield Case(f"shard of {job}", broken, JOB_OWNERS[job])
     events = "smb.events"
     yield Case("announcement: tombstone", Message(events, None, b"k", ()), "tier")
     yield Case("announcement: not JSON", Message(events, b"{", b"k"), "tier")
