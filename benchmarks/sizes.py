@@ -19,6 +19,9 @@ class Sizes:
     hot_smb_events: int
     # Events that two workers read in one round; one worker reads half of them.
     round_events: int
+    # Workers stand still while topics are filled, and must not lose their partitions then. No longer than that needs: a
+    # worker learns from a heartbeat, five in this time, that another one has joined.
+    session_seconds: int
     # Events for the plain worker, which is two orders of magnitude slower.
     plain_events: int
     latency_seconds: int
@@ -33,13 +36,14 @@ DEFAULT = Sizes(
     throughput_rounds=3,
     rounds=2,
     smbs=20_000,
-    history_events=300_000,
-    long_history_events=3_000_000,
+    history_events=200_000,
+    long_history_events=2_000_000,
     hot_smb_events=200_000,
-    round_events=60_000,
-    plain_events=800,
+    round_events=40_000,
+    session_seconds=30,
+    plain_events=500,
     latency_seconds=5,
-    recalculated_smbs=50_000,
+    recalculated_smbs=30_000,
     footprint_events=50_000,
     disk_gigabytes=10,
 )
@@ -52,6 +56,7 @@ FULL = Sizes(
     long_history_events=30_000_000,
     hot_smb_events=1_000_000,
     round_events=300_000,
+    session_seconds=120,
     plain_events=3_000,
     latency_seconds=30,
     recalculated_smbs=1_000_000,
@@ -67,6 +72,7 @@ TRIAL = Sizes(
     long_history_events=40_000,
     hot_smb_events=5_000,
     round_events=30_000,
+    session_seconds=30,
     plain_events=100,
     latency_seconds=2,
     recalculated_smbs=5_000,

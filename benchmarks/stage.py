@@ -31,8 +31,6 @@ POSTGRES_SETTINGS = {
     "max_wal_size": "32GB",
     "checkpoint_timeout": "1h",
 }
-# Workers stand still while topics are filled, and must not lose their partitions then.
-SESSION_SECONDS = 45
 POLL_SECONDS = 0.02
 
 
@@ -97,7 +95,7 @@ class Stage:
             "topic_prefix": prefix,
             "topic_partitions": PARTITIONS,
             "topic_replication": 1,
-            "kafka_session_timeout_seconds": SESSION_SECONDS,
+            "kafka_session_timeout_seconds": self.sizes.session_seconds,
             "log_level": "WARNING",
         }
         settings = load_settings(**values)

@@ -4,6 +4,7 @@ from time import perf_counter
 
 from benchmarks import floor, plain_worker
 from benchmarks.data import add_events, copy_tables, load_history, load_smbs, score_all, settle
+from benchmarks.processes import BenchmarkFailed
 from benchmarks.publishing import consumed, members, publish
 from benchmarks.stage import Installation, Stage, until
 from benchmarks.table import Goal, Row, Series
@@ -136,7 +137,7 @@ async def events_per_second(stage: Stage, installation: Installation, workers: i
 
     Every worker is ready, has its partitions and stands still while the topics are filled; then all go on at once. The
     clock runs from that moment until the last batch is committed, and all events count: neither start-up nor publishing
-    does.
+    does. Raises BenchmarkFailed where they stood still for so long that they lost their partitions.
     """
     before = await consumed(installation)
     running = [stage.processes.worker(installation.environment) for _ in range(workers)]
@@ -150,11 +151,15 @@ async def events_per_second(stage: Stage, installation: Installation, workers: i
         return await consumed(installation) >= before + published
 
     await until(all_have_begun, stage.processes)
+    stood_still = perf_counter()
     for worker in running:
         worker.freeze()
     published = await publish(installation, records(mix))
     await installation.connection.execute("CHECKPOINT")
     began = perf_counter()
+    if began - stood_still > stage.sizes.session_seconds:
+        message = f"filling the topics took {began - stood_still:.0f} s: give workers longer than session_seconds"
+        raise BenchmarkFailed(message)
     for worker in running:
         worker.thaw()
     await until(all_are_in, stage.processes)
