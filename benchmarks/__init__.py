@@ -2,7 +2,9 @@
 
 Every row holds two things that were measured in turn on the same servers in the same run. Read the ratio of the
 medians: it says something about the code, while a median alone says more about the machine and about what else runs on
-it. A goal that is not met is printed as short; the exit code is 0 all the same. `--json FILE` keeps every round.
+it. A goal that is not met is printed as short; the exit code is 0 all the same. `--json FILE` keeps every round and
+is written after each benchmark. The full sizes take long: run them part by part, as in
+`python -m benchmarks --full --only throughput --json benchmarks/results/throughput.json`.
 
 - throughput: events per second of real workers, all events from the word to go on until the last one is committed. The
   topics were filled while the workers stood still, so reading, decoding, storing, scoring and acknowledging is all that
@@ -23,6 +25,6 @@ it. A goal that is not met is printed as short; the exit code is 0 all the same.
   the start of its process to /readyz 200 (2 or less). These stand alone.
 
 Before each measurement the database writes a checkpoint, so that everybody meets equally cold pages; fsync is on.
-Modules: `sizes`, `stage` (servers, installations), `processes`, `data`, `traffic`, `publishing`, one for each
+Modules: `sizes`, `stage` (servers, installations), `processes`, `data`, `traffic`, `publishing`, `report`, one for each
 benchmark, and one for each thing beside it (`floor`, `plain_worker`, `echo`).
 """

@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-import json
 import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from time import perf_counter
 
 import asyncpg
 from aiokafka.errors import KafkaError
@@ -16,9 +14,10 @@ from rich.console import Console
 
 from benchmarks import footprint, latency, recalculation, throughput
 from benchmarks.processes import BenchmarkFailed
+from benchmarks.report import Report
 from benchmarks.sizes import DEFAULT, FULL, TRIAL, Sizes
 from benchmarks.stage import Stage, server_settings, servers, stage
-from benchmarks.table import Row, table
+from benchmarks.table import Row
 from deploy.local import LocalStackError, Stack
 
 Benchmark = Callable[[Stage], Awaitable[list[Row]]]
@@ -48,23 +47,23 @@ def main() -> int:
     names = given.only or list(BENCHMARKS)
     # Topics that were just made have no leader for a moment; the client tries again and tells of it loudly.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # Ended from outside, as by Ctrl-C: servers and workers are ended on the way out.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # Ended from outside, as by Ctrl-C: servers and workers are ended on the way out. Not by what SIGINT does now: a
+    # shell lets programs in its background ignore that.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with servers(sizes, console.print) as stack:
-            rows, described, seconds = asyncio.run(run(stack, sizes, names, console))
+        report = Report(console, sizes, given.json)
+        try:
+            with servers(sizes, report.tell) as stack:
+                asyncio.run(run(stack, sizes, names, report))
+        finally:
+            report.close()
     except KeyboardInterrupt:
-        console.print("stopped: servers and workers are ended, nothing is kept")
+        console.print("stopped: servers and workers are ended, benchmarks that came to their end are kept")
         return INTERRUPTED
     except (BenchmarkFailed, LocalStackError, asyncpg.PostgresError, KafkaError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         sys.stderr.write(f"benchmarks: {first}\n")
         return 1
-    console.print(table(rows, f"Medians, {sizes.name} sizes, {seconds:.0f} s"))
-    console.print(described, style="dim")
-    if given.json:
-        document = {"sizes": sizes.name, "seconds": seconds, "servers": described, "rows": [r.as_json() for r in rows]}
-        given.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0
 
 
@@ -74,26 +73,25 @@ def parse() -> argparse.Namespace:
         prog="python -m benchmarks", description="Measure, beside a floor and a plain worker."
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--full", action="store_true", help="full sizes: about an hour")
+    size.add_argument("--full", action="store_true", help="full sizes: about an hour, or part by part")
     size.add_argument("--trial", action="store_true", help="tiny sizes: shows that it runs, the figures mean nothing")
     parser.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME", help="run this one (repeatable)")
     parser.add_argument("--list", action="store_true", help="list the benchmarks")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all rounds to a file as well")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="keep all rounds of each benchmark that came to its end"
+    )
     return parser.parse_args()
 
 
-async def run(stack: Stack, sizes: Sizes, names: Sequence[str], console: Console) -> tuple[list[Row], str, float]:
+async def run(stack: Stack, sizes: Sizes, names: Sequence[str], report: Report) -> None:
     """Run these benchmarks one after another."""
-    began = perf_counter()
-    described = await server_settings(stack)
-    console.print(described)
-    rows: list[Row] = []
-    async with stage(stack, sizes, console.print) as one_stage:
+    report.servers = await server_settings(stack)
+    report.tell(report.servers)
+    async with stage(stack, sizes, report.tell) as one_stage:
         for name in names:
             benchmark, meaning = BENCHMARKS[name]
-            console.rule(f"{name}: {meaning}", align="left")
-            rows += await benchmark(one_stage)
-    return rows, described, perf_counter() - began
+            report.begin(name, meaning)
+            report.finish(await benchmark(one_stage))
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ async def run(stage: Stage) -> list[Row]:
     await stage.drop("recalculation")
     job = Series(f"{smbs:,} SMBs, {WORKERS} workers", "s", ours)
     return [
-        Row("recalculation", job, Series("bare UPDATE without checks, 2 processes", "s", halves), Goal(at_most=1.5)),
-        Row("recalculation", job, Series("bare UPDATE without checks, 1 statement", "s", whole)),
+        Row("recalculation", job, Series("UPDATE, no checks, 2 processes", "s", halves), Goal(at_most=1.5)),
+        Row("recalculation", job, Series("UPDATE, no checks, 1 statement", "s", whole)),
     ]
 
 
