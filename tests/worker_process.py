@@ -1,5 +1,6 @@
 """A worker as a user would run it: a process of its own."""
 
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,6 +12,8 @@ from urllib.request import ProxyHandler, build_opener
 
 # How long anything may take before a test gives up; generous, because machines are slow and shared.
 PATIENCE_SECONDS = 90
+# Below those that Linux gives to outgoing connections, of which there are many while a worker starts.
+PORTS = range(20_000, 32_000)
 
 
 class WorkerProcess:
@@ -67,8 +70,12 @@ class WorkerProcess:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on now, and that no outgoing connection is given before it is listened on."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
