@@ -1,4 +1,4 @@
-"""Events for an unknown SMB while it is being created: whoever comes first, nothing is missed."""
+"""Events and commands for an unknown SMB while it is being created: whoever comes first, nothing is missed."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from services.records.profiles import NewSmb
 from shared.schemas.announcements import SMBCreated, SMBUpdated
 from shared.schemas.envelope import Input
 from shared.schemas.identity import SmbKey
+from shared.schemas.topics import CAMPAIGN_COMMANDS_TOPIC
 from tests.installation import Installation, Message, event
 from tests.records.desk import RecordsDesk, approval, clicks, decoded, event_of
 
@@ -102,13 +103,55 @@ async def test_a_worker_that_reads_events_while_smbs_are_created_misses_none(
         told = [decoded(one) for one in await desk.told(request.key)]
         assert [one.type for one in told] == ["SMBCreated"] + ["SMBEngagementChanged"] * (len(told) - 1)
         assert told[-1].data.model_dump()["new_score"] >= 12
-    sequences: dict[str, list[int]] = {}
+    stories = await told_on_the_topic(installation, requests)
+    assert len(stories) == 300
+    assert all([number for number, _ in story] == list(range(1, len(story) + 1)) for story in stories.values())
+
+
+async def test_a_command_that_races_with_the_creation_is_applied_or_parked_and_never_both(
+    installation: Installation, desk: RecordsDesk
+) -> None:
+    installation.start("campaign")
+    requests = [desk.smb(business_name=f"Shop {number}") for number in range(300)]
+    commands = [start_of(request.key) for request in requests]
+    random.Random(19).shuffle(commands)
+    await installation.publish([start_of(SmbKey(uuid.uuid4(), uuid.uuid4()))])
+    await installation.idle()
+
+    await asyncio.gather(
+        publish_bit_by_bit(installation, commands, 20),
+        *(create_bit_by_bit(desk, requests[start::4]) for start in range(4)),
+    )
+    await installation.idle()
+
+    taken = await desk.fetch("SELECT smb_id, outcome FROM campaign_inputs WHERE tenant_id = $1", desk.tenant_id)
+    parked = await desk.fetch("SELECT smb_id, error_class FROM dead_letters WHERE tenant_id = $1", desk.tenant_id)
+    ends = Counter(row["smb_id"] for row in (*taken, *parked))
+    assert ends == dict.fromkeys([request.id for request in requests], 1)
+    assert {row["outcome"] for row in taken} == {"applied"}
+    assert {row["error_class"] for row in parked} == {"unknown_smb"}
+    started = {row["smb_id"] for row in taken}
+    # Commands came before and after: otherwise this has tested nothing.
+    assert 0 < len(started) < len(requests)
+    rows = await desk.fetch("SELECT id, campaign_status FROM smbs WHERE tenant_id = $1", desk.tenant_id)
+    assert all(row["campaign_status"] == ("running" if row["id"] in started else "draft") for row in rows)
+    stories = await told_on_the_topic(installation, requests)
+    story = [(1, "SMBCreated"), (2, "SMBCampaignChanged")]
+    assert stories == {str(request.id): story[: 1 + (request.id in started)] for request in requests}
+
+
+def start_of(smb: SmbKey) -> Message:
+    return event("StartCampaign", smb, topic=CAMPAIGN_COMMANDS_TOPIC)
+
+
+async def told_on_the_topic(installation: Installation, requests: list[NewSmb]) -> dict[str, list[tuple[int, str]]]:
+    """Number and type of what stands on the topic about each of these SMBs."""
+    found: dict[str, list[tuple[int, str]]] = {}
     created = {str(request.id) for request in requests}
     for one in await installation.announcements():
         if one["subject"] in created:
-            sequences.setdefault(one["subject"], []).append(int(one["sequence"]))
-    assert len(sequences) == 300
-    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in sequences.values())
+            found.setdefault(one["subject"], []).append((int(one["sequence"]), one["type"]))
+    return found
 
 
 def approvals(smb: SmbKey) -> list[Input]:
@@ -133,9 +176,9 @@ def messages_about(smb: SmbKey) -> list[Message]:
     ]
 
 
-async def publish_bit_by_bit(installation: Installation, messages: list[Message]) -> None:
-    for start in range(0, len(messages), 200):
-        await installation.publish(messages[start : start + 200])
+async def publish_bit_by_bit(installation: Installation, messages: list[Message], at_once: int = 200) -> None:
+    for start in range(0, len(messages), at_once):
+        await installation.publish(messages[start : start + at_once])
 
 
 async def create_bit_by_bit(desk: RecordsDesk, requests: list[NewSmb]) -> None:
