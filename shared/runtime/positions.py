@@ -1,10 +1,10 @@
 """Where each group stands in each partition: the database's rows, Kafka's committed offsets and the log's ends."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -125,7 +125,7 @@ class Positions:
         active = set()
         for group in groups:
             # One at a time: aiokafka 0.14 misreads an answer about several groups.
-            (answer,) = await self._admin.describe_consumer_groups([group])
+            (answer,) = await _until_there_is_a_coordinator(self._admin.describe_consumer_groups, [group])
             for _, name, _, _, _, members, *_ in answer.groups:
                 if members:
                     active.add(name)
@@ -176,9 +176,13 @@ class Positions:
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """What Kafka has committed for a group; partitions without a committed offset are left out."""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(_NOT_YET), stop=stop_after_delay(15), wait=wait_fixed(0.2), reraise=True
-        ):
-            with attempt:
-                offsets = await self._admin.list_consumer_group_offsets(group)
+        offsets = await _until_there_is_a_coordinator(self._admin.list_consumer_group_offsets, group)
         return {partition: entry.offset for partition, entry in offsets.items() if entry.offset >= 0}
+
+
+async def _until_there_is_a_coordinator(ask: Callable[[Any], Awaitable[Any]], about: object) -> Any:  # noqa: ANN401  aiokafka has no types
+    """Ask Kafka about a group, again for up to 15 s while a new cluster says that it has no coordinator yet."""
+    attempts = AsyncRetrying(
+        retry=retry_if_exception_type(_NOT_YET), stop=stop_after_delay(15), wait=wait_fixed(0.2), reraise=True
+    )
+    return await attempts(ask, about)
