@@ -79,6 +79,7 @@ class WatchedCampaign(RuleBasedStateMachine):
         self.check_the_transitions(decision)
         assert (decision.campaign is not before) == (decision.changed != ())
         for run in decision.changed:
+            assert run.id not in self.runs or run.refreshed_at >= self.runs[run.id].refreshed_at
             self.check_the_days(self.runs.get(run.id), run)
             self.runs[run.id] = run
         self.campaign = decision.campaign
@@ -86,6 +87,15 @@ class WatchedCampaign(RuleBasedStateMachine):
         assert again.campaign is self.campaign
         assert not again.changed
         assert not again.transitions
+
+    def take_as_of(self, as_of: datetime, decision: Decision) -> None:
+        """Store what was decided by a clock that is behind; what it starts may have missed its first moment by now."""
+        now, self.now = self.now, as_of
+        self.take(decision, None)
+        self.now = now
+        for run in decision.changed:
+            if run.next_send is not None and run.next_send <= now:
+                self.runs_that_missed_days.add(run.id)
 
     def check_the_command(self, decision: Decision, command: Command | None) -> None:
         if command is None:
