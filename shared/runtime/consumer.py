@@ -112,8 +112,10 @@ class Consumer:
 
     async def _persist(self, part: list[Received]) -> Settled:
         """Apply a part; temporary trouble is retried for ever, with jittered backoff, while readiness is red."""
+        # Tenacity's object lives until garbage is collected: it must not hold the batch.
+        can_be_halved = len(part) > 1
         attempts = AsyncRetrying(
-            retry=retry_if_exception(lambda error: is_temporary(error) and not (is_too_slow(error) and len(part) > 1)),
+            retry=retry_if_exception(lambda error: is_temporary(error) and not (is_too_slow(error) and can_be_halved)),
             wait=wait_exponential_jitter(multiplier=FIRST_BACKOFF_SECONDS, max=LONGEST_BACKOFF_SECONDS),
             sleep=self.line.pause,
             before_sleep=self._report_trouble,
