@@ -158,7 +158,8 @@ async def test_a_score_that_misses_an_event_differs_and_so_does_a_tier_that_miss
 ) -> None:
     installation, smb = lived
     taken = (
-        "SELECT event_key FROM engagement_events WHERE smb_id = $1 AND kind = 'approval_approved' ORDER BY 1 LIMIT 1"
+        "SELECT event_key FROM engagement_events WHERE smb_id = $1 AND kind = 'approval_approved'"
+        " ORDER BY occurred_at DESC LIMIT 1"
     )
     key = await installation.value(taken, smb.smb_id)
     hide = "UPDATE engagement_events SET kind = $3 WHERE smb_id = $1 AND event_key = $2"
