@@ -125,7 +125,8 @@ READ_SERVICES = text(
 )
 SAVE_PENDING_SERVICES = text(
     """
-    UPDATE smbs AS smb SET services_approved_pending = CAST(changed.pending AS jsonb), updated_at = :now
+    UPDATE smbs AS smb SET services_approved_pending = CAST(changed.pending AS jsonb), updated_at = :now,
+        revision = smb.revision + 1
     FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[]), CAST(:pending AS text[]))
         AS changed (tenant_id, smb_id, pending)
     WHERE smb.tenant_id = changed.tenant_id AND smb.id = changed.smb_id

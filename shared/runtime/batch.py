@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.runtime import copies, crash_points, dead_letters, heads, outbox, progress
-from shared.runtime.database import Database, Transaction, commit
+from shared.runtime.database import Database, TenantDatabase, Transaction, commit
 from shared.runtime.dead_letters import DeadLetter
 from shared.runtime.errors import Reconnected
 from shared.runtime.outcome import Handler, Outcome
@@ -114,7 +114,7 @@ class Batches:
 
 
 async def transact(
-    database: Database,
+    database: Database | TenantDatabase,
     topics: Topics,
     keys: Sequence[SmbKey],
     act: Callable[[Transaction, datetime], Awaitable[Outcome]],
@@ -124,7 +124,7 @@ async def transact(
     Everyone who changes an SMB without a Kafka record in hand comes in here. Raises what `act` raises, with nothing
     changed.
     """
-    async with database.engine.connect() as connection:
+    async with database.connect() as connection:
         locked = await heads.lock(connection, keys)
         outcome = await act(Transaction(connection, locked.keys, locked.erased), locked.now)
         await outbox.store(connection, outcome, topics, locked)

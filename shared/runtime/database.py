@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
-from sqlalchemy import CursorResult, TextClause, event, text
+from sqlalchemy import Connection, CursorResult, TextClause, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.schemas.identity import SmbKey
@@ -35,6 +37,10 @@ TIMEOUTS = "; ".join(
     f"SELECT set_config(name, '{int(limit.total_seconds())}s', false) FROM pg_settings WHERE name = '{name}'"  # noqa: S608
     for name, limit in _LIMITS.items()
 )
+
+
+# The execution option of a connection that belongs to one tenant.
+TENANT = "smb_tenant_id"
 
 
 class Transaction:
@@ -89,7 +95,18 @@ class Database:
         )
         database = cls(engine, connect)
         event.listen(engine.sync_engine, "connect", database.count_connection)
+        event.listen(engine.sync_engine, "begin", _name_tenant)
         return database
+
+    def of(self, tenant_id: UUID) -> "TenantDatabase":
+        """This database, as far as it is one tenant's: every transaction names the tenant before anything else."""
+        return TenantDatabase(self, tenant_id)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose transactions the caller ends."""
+        async with self.engine.connect() as connection:
+            yield connection
 
     def count_connection(self, *_: object) -> None:
         """Note that the pool made a connection: nobody knows yet whether it leads to the same database as before."""
@@ -126,6 +143,34 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class TenantDatabase:
+    """A database for one tenant's requests: under the role `smb_api`, no other tenant's row is there."""
+
+    database: Database
+    tenant_id: UUID
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose transactions the caller ends; each of them, also after a rollback, is the tenant's."""
+        async with self.database.engine.connect() as connection:
+            yield await connection.execution_options(**{TENANT: self.tenant_id})
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction for what only reads or changes no SMB."""
+        async with self.connect() as connection:
+            yield Transaction(connection)
+            await commit(connection)
+
+
+def _name_tenant(connection: Connection) -> None:
+    """Tell PostgreSQL whose transaction begins. A name ends with its transaction, so none is left in the pool."""
+    tenant_id = connection.get_execution_options().get(TENANT)
+    if tenant_id is not None:
+        connection.exec_driver_sql(f"SELECT set_config('smb.tenant_id', '{UUID(str(tenant_id))}', true)")
 
 
 async def commit(connection: AsyncConnection) -> None:

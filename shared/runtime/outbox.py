@@ -39,9 +39,9 @@ WRITE = text(
         WITH ORDINALITY AS message
             (topic, key, headers, value, type, caused_at, tenant_id, smb_id, sequence, causation_id, place)
         ORDER BY place
-        RETURNING id
+        RETURNING id, tenant_id
     ), waiting AS (
-        INSERT INTO outbox (message_id, created_at) SELECT id, :now FROM written
+        INSERT INTO outbox (message_id, created_at, tenant_id) SELECT id, :now, tenant_id FROM written
     )
     SELECT pg_notify(:channel, '')
     """,
