@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from services.cli import (
+    api,
     dead_letters,
     demo,
     migrate,
@@ -47,6 +48,8 @@ app.command("topics", rich_help_panel=SET_UP)(topics.topics)
 app.add_typer(policy.app, name="policy", rich_help_panel=SET_UP)
 app.command("schemas", rich_help_panel=SET_UP)(schemas.schemas)
 app.command("worker", rich_help_panel=RUN)(worker.worker)
+app.command("api", rich_help_panel=RUN)(api.api)
+app.command("token", rich_help_panel=RUN)(api.token)
 app.command("trigger", rich_help_panel=RUN)(trigger.trigger)
 app.command("status", rich_help_panel=LOOK)(status.status)
 app.command("verify", rich_help_panel=LOOK)(verify.verify)

@@ -69,6 +69,15 @@ CAMPAIGNS_WITHOUT_ZONE = Counter(
     "smb_campaigns_without_zone",
     "Campaigns that a daily advance left as they were, because the zone data does not know their zone.",
 )
+HTTP_SECONDS = Histogram(
+    "smb_http_request_seconds",
+    "From a request of the API until its answer is sent; the route is its template, never a path.",
+    ["method", "route", "status"],
+    buckets=_SECONDS,
+)
+HTTP_REFUSED = Counter(
+    "smb_http_refused_requests", "Requests of the API that were not let in: unauthorized, forbidden, rate.", ["why"]
+)
 SCORE_MISMATCHES = Gauge(
     "smb_verify_mismatches", "Differences that the last `smb-crm verify` found, by what differs.", ["kind"]
 )

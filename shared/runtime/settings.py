@@ -53,6 +53,27 @@ class Settings(BaseSettings):
     ops_port: Annotated[
         int, Field(description="Port of a worker's /livez, /readyz, /metrics and /docs", ge=0, le=65535)
     ] = 8001
+    http_rate_limit: Annotated[
+        str,
+        Field(
+            description="Requests of one credential, as 600/minute", pattern=r"^[1-9][0-9]{0,6}/(second|minute|hour)$"
+        ),
+    ] = "600/minute"
+    http_body_max_bytes: Annotated[
+        int, Field(description="Longest body of a request, imports aside", ge=1024, le=64 * 1024 * 1024)
+    ] = 1024 * 1024
+    http_request_seconds: Annotated[
+        int, Field(description="Longest a request may take, imports aside", ge=1, le=600)
+    ] = 30
+    import_max_bytes: Annotated[int, Field(description="Largest file of an import", ge=1024)] = 2 * 1024**3
+    jwt_issuer: Annotated[str, Field(description="Who issues the API's tokens (claim iss)", min_length=1)] = "smb-crm"
+    jwt_audience: Annotated[str, Field(description="Whom the tokens are for (claim aud)", min_length=1)] = "smb-crm"
+    jwt_key: Annotated[
+        SecretStr | None, Field(description="The API: shared key of tokens signed with HS256", min_length=32)
+    ] = None
+    jwt_jwks_file: Annotated[
+        Path | None, Field(description="The API: public keys of your identity provider, as a JSON Web Key Set")
+    ] = None
     batch_max_records: Annotated[int, Field(description="Most records in one transaction", ge=1, le=20000)] = 5000
     fetch_max_bytes: Annotated[
         int, Field(description="Most bytes of one fetch from Kafka", ge=2 * 1024 * 1024, le=256 * 1024 * 1024)
@@ -99,7 +120,7 @@ class Settings(BaseSettings):
                 raise ValueError(message)
         return value
 
-    @field_validator("policy_file", "kafka_ca_file")
+    @field_validator("policy_file", "kafka_ca_file", "jwt_jwks_file")
     @classmethod
     def _is_a_file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():

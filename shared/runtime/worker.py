@@ -3,9 +3,7 @@
 import asyncio
 import gc
 import signal
-import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 from aiokafka.admin import AIOKafkaAdminClient
@@ -28,6 +26,7 @@ from shared.runtime.polling import poll_carefully
 from shared.runtime.positions import Positions, require_none_behind
 from shared.runtime.reading import Reader
 from shared.runtime.relay import Relay
+from shared.runtime.serving import Server, listen
 from shared.runtime.settings import Settings
 from shared.runtime.subscriber import create_broker
 from shared.runtime.watch import Watch
@@ -202,7 +201,7 @@ async def run(worker: Worker, app: AsgiFastStream) -> None:
     loop = asyncio.get_running_loop()
     for end in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(end, worker.line.shutting_down.set)
-    server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
+    server = Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     starting = asyncio.create_task(_start(worker, app))
     await worker.line.shutting_down.wait()
@@ -222,20 +221,3 @@ async def _start(worker: Worker, app: AsgiFastStream) -> None:
             await worker.line.pause(1)
         else:
             return
-
-
-def listen(host: str, port: int, setting: str) -> socket.socket:
-    """Bind a TCP socket. Raises WrongSettings that names the setting when the port is taken."""
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        message = f"{setting}: cannot listen on {host}:{port}: {error.strerror}"
-        raise WrongSettings(message) from error
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the worker, which ends everything in its order."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

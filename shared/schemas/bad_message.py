@@ -62,9 +62,10 @@ def bad_field(error: ValidationError, *, prefix: str = "", path_from: int = 0) -
     error_class = "missing_field" if first["type"] == "missing" else "wrong_field"
     path = ".".join(str(step) for step in first["loc"][path_from:])
     field = f"{prefix}{path}".rstrip(".") or "body"
-    return BadMessage(error_class, f"{field}: {_in_words(first)}")
+    return BadMessage(error_class, f"{field}: {in_words(first)}")
 
 
-def _in_words(complaint: ErrorDetails) -> str:
+def in_words(complaint: ErrorDetails) -> str:
+    """Say what is wrong with a field, in our words where the parser would quote a pattern."""
     pattern = complaint.get("ctx", {}).get("pattern")
     return _PLAIN_WORDS[pattern] if pattern in _PLAIN_WORDS else complaint["msg"]

@@ -1,0 +1,7 @@
+"""The routes, one module for each noun. The order matters: fixed paths before those with an id in the same place."""
+
+from fastapi import APIRouter
+
+from services.api.routes import smbs
+
+ROUTERS: tuple[APIRouter, ...] = (smbs.routes,)
