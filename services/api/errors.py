@@ -31,7 +31,7 @@ def register(app: FastAPI) -> None:
         Refused: lambda _, refused: problem_of(refused),
         RequestValidationError: lambda _, error: _invalid(error.errors()),
         HTTPException: _of_http,
-        Exception: _unexpected,
+        Exception: unexpected,
     }
     for kind, make in handlers.items():
         app.add_exception_handler(kind, _answering(make))
@@ -68,7 +68,8 @@ def _field(location: Sequence[int | str]) -> str:
     return ".".join(steps[1:] if len(steps) > 1 and steps[0] in _PLACES else steps)
 
 
-def _unexpected(request: Request, error: Exception) -> Problem:
+def unexpected(request: Request, error: Exception) -> Problem:
+    """The problem for what is no refusal: trouble that passes, or an error of ours, which only the log tells whole."""
     if is_temporary(error) or is_too_slow(error):
         logger().warning("request failed for a temporary cause", error=one_line(error), path=request.url.path)
         detail = "the database is away or busy; nothing was changed"

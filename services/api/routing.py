@@ -5,14 +5,18 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Message, Receive
+from starlette.types import Message
 
+from services.api.errors import unexpected
 from services.api.parts import Parts
 from services.api.problems import Problem
 from services.api.roles import LEAST_ROLES, Role
+from services.records.errors import Refused
 from shared.runtime import metrics
 
 
@@ -32,16 +36,18 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             parts: Parts = request.app.state.parts
             admit(request, parts, self.least_role)
-            most_bytes = parts.settings.import_max_bytes if self.is_upload else parts.settings.http_body_max_bytes
-            # The handler gets a request whose body ends where it becomes too long.
-            bounded = Request(request.scope, _bounded(request.receive, most_bytes, request), request._send)  # noqa: SLF001
+            settings = parts.settings
             if self.is_upload:
-                return await handle(bounded)
+                return await _answered(handle(_bounded(request, settings.import_max_bytes)), request)
+            bounded = _bounded(request, settings.http_body_max_bytes)
+            if self.body_field is not None:
+                _require_json(request)
+                await _read(bounded, settings.http_request_seconds)
             try:
-                async with asyncio.timeout(parts.settings.http_request_seconds):
-                    return await handle(bounded)
+                async with asyncio.timeout(settings.http_request_seconds):
+                    return await _answered(handle(bounded), request)
             except TimeoutError as error:
-                detail = f"this took longer than {parts.settings.http_request_seconds} seconds; nothing was changed"
+                detail = f"this took longer than {settings.http_request_seconds} seconds; nothing was changed"
                 raise Problem(503, "too-slow", detail, headers={"Retry-After": "1"}) from error
 
         return guarded
@@ -76,7 +82,37 @@ def router(prefix: str, name: str, *, uploads: bool = False) -> APIRouter:
     return APIRouter(prefix=prefix, tags=[name], route_class=UploadRoute if uploads else GuardedRoute)
 
 
-def _bounded(receive: Receive, most_bytes: int, request: Request) -> Receive:
+async def _answered(answering: Coroutine[Any, Any, Response], request: Request) -> Response:
+    """Make a problem of what nobody expected, here, where the request still has its id and its place in the log."""
+    try:
+        return await answering
+    except (Problem, Refused, RequestValidationError, HTTPException, TimeoutError):
+        raise
+    except Exception as error:
+        raise unexpected(request, error) from error
+
+
+async def _read(request: Request, seconds: int) -> None:
+    """Have the whole body, or say why not; it is kept for whoever parses it. Raises Problem 408 or 413."""
+    try:
+        async with asyncio.timeout(seconds):
+            await request.body()
+    except TimeoutError as error:
+        detail = f"the body did not arrive within {seconds} seconds"
+        raise Problem(408, "body-too-slow", detail, headers={"Connection": "close"}) from error
+    except ClientDisconnect as error:
+        raise Problem(400, "disconnected", "the client has gone") from error
+
+
+def _require_json(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind and kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        detail = "the body must be application/json"
+        raise Problem(415, "unsupported-media-type", detail, errors=[("Content-Type", detail)])
+
+
+def _bounded(request: Request, most_bytes: int) -> Request:
+    """The same request, whose body ends with Problem 413 where it becomes too long."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > most_bytes:
         raise _too_large(most_bytes)
@@ -84,13 +120,13 @@ def _bounded(receive: Receive, most_bytes: int, request: Request) -> Receive:
 
     async def receive_some() -> Message:
         nonlocal taken
-        message = await receive()
+        message = await request.receive()
         taken += len(message.get("body", b""))
         if taken > most_bytes:
             raise _too_large(most_bytes)
         return message
 
-    return receive_some
+    return Request(request.scope, receive_some)
 
 
 def _too_large(most_bytes: int) -> Problem:
