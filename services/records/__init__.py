@@ -1,6 +1,6 @@
 """Records: which SMBs and communities there are, and what is known of them.
 
-Consumes: requests to create SMBs and communities.
+Consumes: requests to create and change SMBs and communities.
 Owns: `communities`; in `smbs` the profile, the opt-ins, the service lists and the data quality score.
-Emits: SMBCreated.
+Emits: SMBCreated, SMBUpdated.
 """

@@ -43,3 +43,32 @@ class UnknownCommunity(Refused):
 
     def __init__(self, community_id: UUID, position: int) -> None:
         super().__init__("community_id", f"there is no community {community_id}", position)
+
+
+class UnknownSmb(Refused):
+    """The tenant has no SMB of this id; one that was erased is as unknown as any other."""
+
+    def __init__(self, id_: UUID, position: int = 0) -> None:
+        super().__init__("id", f"there is no SMB {id_}", position)
+
+
+class SmbDeleted(Refused):
+    """The SMB is soft-deleted: it has to be restored before it can change."""
+
+    def __init__(self, id_: UUID, position: int = 0) -> None:
+        super().__init__("id", f"{id_} is deleted", position)
+
+
+class SlugTaken(Refused):
+    """Another SMB of the tenant that is not deleted, or another community, has this slug."""
+
+    def __init__(self, slug: str, position: int = 0) -> None:
+        super().__init__("slug", f"{slug!r} is taken", position)
+
+
+class RevisionMismatch(Refused):
+    """Somebody else has changed it since it was read."""
+
+    def __init__(self, expected: int, present: int, position: int = 0) -> None:
+        super().__init__("expected_revision", f"is at revision {present}, not {expected}", position)
+        self.present = present

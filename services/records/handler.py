@@ -5,8 +5,11 @@ from datetime import datetime
 from functools import partial
 
 from services.campaign.approvals import take_over_approvals
+from services.campaign.decisions import NOBODY, Cause
 from services.engagement.handler import EngagementHandler
-from services.records import rules, store
+from services.records import changing, rules, store
+from services.records.changes import NewContext, SmbChange
+from services.records.changing import ChangedSmbs
 from services.records.errors import ExternalIdTaken, IdErased, IdTaken, UnknownCommunity
 from services.records.profiles import NewCommunity, NewSmb
 from services.records.slugs import free_slugs
@@ -18,7 +21,7 @@ from shared.schemas.policy import Policy
 
 
 class RecordsHandler:
-    """Creates communities and SMBs, by one policy."""
+    """Creates and changes communities and SMBs, by one policy."""
 
     def __init__(self, policy: Policy, engagement: EngagementHandler) -> None:
         self.policy = policy
@@ -68,6 +71,22 @@ class RecordsHandler:
         announcements = [Announcement(row.request.key, _created(row, now)) for row in rows]
         announcements += await self.engagement.rescore(transaction, [request.key for request in requests], now)
         return Outcome(announcements=announcements)
+
+    async def change_smbs(
+        self,
+        transaction: Transaction,
+        changes: Sequence[SmbChange],
+        now: datetime,
+        *,
+        partly: bool = False,
+        cause: Cause = NOBODY,
+    ) -> ChangedSmbs:
+        """Change SMBs whose heads are locked: see `changing.change_smbs`."""
+        return await changing.change_smbs(transaction, changes, self.policy, now, partly=partly, cause=cause)
+
+    async def replace_business_context(self, transaction: Transaction, request: NewContext, now: datetime) -> Outcome:
+        """Give an SMB another business context: see `changing.replace_business_context`."""
+        return await changing.replace_business_context(transaction, request, now)
 
     async def _require_new(self, transaction: Transaction, requests: Sequence[NewSmb]) -> None:
         """Raise what forbids to create these ids in these communities."""

@@ -116,8 +116,8 @@ class NewCommunity(Request):
     settings: JsonObject = Field(default_factory=dict)
 
 
-class NewSmb(Request):
-    """An SMB to create; its slug is made from the business name. The phone is stored as it is written."""
+class Profile(Request):
+    """What is known of an SMB. The phone is stored as it is written."""
 
     business_name: Name
     external_id: ShortText = None
@@ -125,7 +125,6 @@ class NewSmb(Request):
     primary_phone: Phone = None
     industry_category: ShortText = None
     business_description: LongText = None
-    business_context: JsonObject = Field(default_factory=dict)
     community_id: UUID | None = None
     service_model: ShortText = None
     services_activated: Services = ()
@@ -141,12 +140,18 @@ class NewSmb(Request):
         return SmbKey(self.tenant_id, self.id)
 
 
+class NewSmb(Profile):
+    """An SMB to create; its slug is made from the business name."""
+
+    business_context: JsonObject = Field(default_factory=dict)
+
+
 def smb_from(fields: Mapping[str, Any]) -> NewSmb:
     """Give the request that says `fields`. Raises InvalidField for the first one that is wrong."""
     try:
         return NewSmb(**fields)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid_field(error) from None
 
 
 def community_from(fields: Mapping[str, Any]) -> NewCommunity:
@@ -154,10 +159,10 @@ def community_from(fields: Mapping[str, Any]) -> NewCommunity:
     try:
         return NewCommunity(**fields)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid_field(error) from None
 
 
-def _invalid(error: ValidationError) -> InvalidField:
+def invalid_field(error: ValidationError) -> InvalidField:
     """Name the field and say why; never quote what was sent, which may be private."""
     field, _, reason = str(bad_field(error)).partition(": ")
     return InvalidField(field.partition(".")[0], reason)

@@ -12,10 +12,12 @@ import asyncpg
 
 from services.campaign.handler import CampaignHandler
 from services.engagement.handler import EngagementHandler
+from services.records.changes import SmbChange
+from services.records.changing import ChangedSmbs
 from services.records.handler import RecordsHandler
 from services.records.profiles import NewCommunity, NewSmb
 from shared.runtime.batch import transact
-from shared.runtime.database import Database
+from shared.runtime.database import Database, TenantDatabase, Transaction
 from shared.runtime.outcome import Outcome
 from shared.schemas.catalog import TYPES
 from shared.schemas.envelope import Input, decode
@@ -41,7 +43,7 @@ class Told(NamedTuple):
 class RecordsDesk:
     """A tenant, and what can be done to its SMBs."""
 
-    database: Database
+    database: Database | TenantDatabase
     url: str
     tenant_id: uuid.UUID = field(default_factory=uuid.uuid4)
     topics: Topics = field(default_factory=Topics)
@@ -67,6 +69,21 @@ class RecordsDesk:
             lambda transaction, now: self.records.create_smbs(transaction, requests, now),
         )
 
+    async def change(self, *changes: SmbChange, partly: bool = False) -> ChangedSmbs:
+        """Change SMBs in one transaction."""
+        done: list[ChangedSmbs] = []
+
+        async def act(transaction: Transaction, now: datetime) -> Outcome:
+            done.append(await self.records.change_smbs(transaction, changes, now, partly=partly))
+            return done[-1].outcome
+
+        await transact(self.database, self.topics, [change.key for change in changes], act)
+        return done[-1]
+
+    def changing(self, smb: SmbKey, **fields: Any) -> SmbChange:  # noqa: ANN401  any field of the request
+        """A request to change an SMB."""
+        return SmbChange(tenant_id=smb.tenant_id, id=smb.smb_id, **fields)
+
     async def create_communities(self, *requests: NewCommunity) -> None:
         """Create communities in one transaction."""
         await transact(
@@ -85,6 +102,16 @@ class RecordsDesk:
             keys,
             lambda transaction, now: self.engagement.handle(transaction, events, now),
         )
+
+    async def command(self, smb: SmbKey, type_: str, **data: Any) -> Outcome:  # noqa: ANN401  any field of the command
+        """Command a campaign as over Kafka."""
+        return await self.approve([event_of(type_, smb, **data)])
+
+    async def add_community(self, name: str = "Springfield", **fields: Any) -> NewCommunity:  # noqa: ANN401  likewise
+        """Create a community of that name."""
+        community = NewCommunity(tenant_id=self.tenant_id, name=name, **{"state": "IL"} | fields)
+        await self.create_communities(community)
+        return community
 
     async def approve(self, approvals: Sequence[Input]) -> Outcome:
         """Apply approvals as the campaign worker does with one batch."""
@@ -107,6 +134,13 @@ class RecordsDesk:
         """The SMB as the view shows it."""
         (row,) = await self.fetch("SELECT * FROM smb_overview WHERE (tenant_id, id) = ($1, $2)", *smb)
         return row
+
+    async def story(self, smb: SmbKey) -> list[dict[str, Any]]:
+        """What was told about an SMB, in sequence: the type, and the data without the id."""
+        return [
+            {"type": one.type} | one.data.model_dump(exclude={"smb_id"}, exclude_unset=True)
+            for one in map(decoded, await self.told(smb))
+        ]
 
     async def told(self, smb: SmbKey) -> list[Told]:
         """What was told about an SMB, in sequence."""
