@@ -11,12 +11,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.problems import Problem
-from services.records.errors import InvalidField, Refused, UnknownCommunity
+from services.records.errors import InvalidField, Refused, RevisionMismatch, SmbDeleted, UnknownCommunity, UnknownSmb
 from shared.runtime.errors import is_temporary, is_too_slow, one_line, way_of
 from shared.runtime.logs import logger
 from shared.schemas.bad_message import in_words
 
-_STATUSES: dict[type[Refused], int] = {InvalidField: 422, UnknownCommunity: 422}
+_STATUSES: dict[type[Refused], int] = {
+    InvalidField: 422,
+    UnknownCommunity: 422,
+    UnknownSmb: 404,
+    SmbDeleted: 404,
+    RevisionMismatch: 412,
+}
+# What a request says elsewhere than the services call it.
+_FIELDS: dict[type[Refused], str] = {RevisionMismatch: "If-Match"}
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAMES = {404: "not-found", 405: "method-not-allowed", 415: "unsupported-media-type", 400: "bad-request"}
 _BODY_IS_NO_JSON = "json_invalid"
@@ -41,7 +49,8 @@ def problem_of(refused: Refused) -> Problem:
     """The problem for what a service refuses: its kind is the name of the error, 409 unless it says otherwise."""
     status = next((status for kind, status in _STATUSES.items() if isinstance(refused, kind)), 409)
     name = _CAPITAL.sub("-", type(refused).__name__).lower()
-    return Problem(status, name, str(refused), errors=[(refused.field, refused.reason)])
+    field = _FIELDS.get(type(refused), refused.field)
+    return Problem(status, name, f"{field}: {refused.reason}", errors=[(field, refused.reason)])
 
 
 def _answering(make: Callable[[Request, Any], Problem]) -> Callable[[Request, Exception], Any]:

@@ -3,6 +3,7 @@
 import asyncio
 from uuid import uuid4
 
+from services.api.roles import Role
 from tests.api.client import Client, problem_of
 
 
@@ -74,3 +75,72 @@ async def test_another_tenants_smb_does_not_exist(client: Client) -> None:
     created = await client.create_smb()
     problem_of(await client.stranger().ask("GET", f"/smbs/{created['id']}"), 404, "unknown-smb")
     problem_of(await client.stranger().ask("GET", f"/smbs/slug/{created['slug']}"), 404, "unknown-smb")
+
+
+async def test_a_change_needs_only_what_changes_and_is_told(client: Client) -> None:
+    smb = await client.create_smb(primary_phone="+1 212 555 0100", industry_category="Food")
+    path = f"/smbs/{smb['id']}"
+    answer = await client.ask("PATCH", path, json={"industry_category": None, "rvm_opted_in": True, "slug": "alma"})
+    changed = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert (answer.headers["etag"], changed["industry_category"], changed["slug"]) == ('"2"', None, "alma")
+    assert (changed["can_contact_via_rvm"], changed["primary_phone"]) == (True, "+1 212 555 0100")
+    assert changed["data_quality_score"] < smb["data_quality_score"]
+    assert (await client.ask("PATCH", path, json={"slug": "alma"})).headers["etag"] == '"2"'
+    told = await client.fetch(
+        "SELECT convert_from(value, 'utf8')::json AS data FROM outgoing_messages"
+        " WHERE tenant_id = $1 AND type = 'SMBUpdated'",
+        client.tenant_id,
+    )
+    assert len(told) == 1
+    assert '"industry_category"' in told[0]["data"]
+
+
+async def test_a_replacement_needs_the_version_it_was_made_from(client: Client) -> None:
+    smb = await client.create_smb(primary_phone="+1 212 555 0100", business_context={"a": 1})
+    path, body = f"/smbs/{smb['id']}", {"business_name": "Berta", "business_context": {"b": 2}}
+    problem_of(await client.ask("PUT", path, json=body), 428, "precondition-required")
+    answer = await client.ask("PUT", path, json=body, headers={"If-Match": '"1"'})
+    replaced = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert (replaced["business_name"], replaced["primary_phone"], replaced["slug"]) == ("Berta", None, smb["slug"])
+    assert replaced["business_context"] == {"b": 2}
+    for method in ("PUT", "PATCH"):
+        late = await client.ask(
+            method, path, json=body if method == "PUT" else {"slug": "x"}, headers={"If-Match": '"1"'}
+        )
+        assert problem_of(late, 412, "revision-mismatch")["errors"][0]["field"] == "If-Match"
+    wrong = await client.ask("PATCH", path, json={"slug": "x"}, headers={"If-Match": "W/1"})
+    assert problem_of(wrong, 422, "invalid-field")["errors"][0]["field"] == "If-Match"
+    assert (await client.ask("PUT", path, json=body, headers={"If-Match": "*"})).status_code == 200
+
+
+async def test_the_business_context_is_replaced_and_told_to_nobody(client: Client) -> None:
+    smb = await client.create_smb()
+    answer = await client.ask("PUT", f"/smbs/{smb['id']}/business-context", json={"hours": [8, 18]})
+    assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
+    assert answer.json()["business_context"] == {"hours": [8, 18]}
+    told = await client.fetch("SELECT type FROM outgoing_messages WHERE tenant_id = $1", client.tenant_id)
+    assert [row["type"] for row in told] == ["SMBCreated"]
+
+
+async def test_an_erased_smb_is_gone_with_the_answers_that_named_it(client: Client) -> None:
+    key = {"Idempotency-Key": uuid4().hex}
+    created = (await client.ask("POST", "/smbs", json={"business_name": "Forget me"}, headers=key)).json()
+    path = f"/smbs/{created['id']}"
+    problem_of(await client.other(role=Role.OPERATOR).ask("POST", f"{path}/erase"), 403, "forbidden")
+    assert (await client.ask("POST", f"{path}/erase")).status_code == 204
+    problem_of(await client.ask("GET", path), 404, "unknown-smb")
+    problem_of(await client.ask("POST", f"{path}/erase"), 404, "unknown-smb")
+    again = await client.ask("POST", "/smbs", json={"business_name": "B", "id": created["id"]})
+    problem_of(again, 409, "id-erased")
+
+
+async def test_nothing_is_locked_or_made_for_an_id_that_is_guessed(client: Client) -> None:
+    for method, path, body in (
+        ("PATCH", f"/smbs/{uuid4()}", {"slug": "x"}),
+        ("PUT", f"/smbs/{uuid4()}/business-context", {}),
+        ("POST", f"/smbs/{uuid4()}/erase", None),
+    ):
+        problem_of(await client.ask(method, path, json=body), 404, "unknown-smb")
+    assert await client.fetch("SELECT 1 FROM smb_heads WHERE tenant_id = $1", client.tenant_id) == []

@@ -5,8 +5,9 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
 
+from services.records.changes import Slug
 from services.records.profiles import Email, JsonObject, LongText, Name, Phone, Services, ShortText
 from services.records.reading import SmbRecord
 from shared.schemas.policy import Policy
@@ -75,24 +76,19 @@ def shown(record: SmbRecord, policy: Policy) -> dict[str, Any]:
     }
 
 
-class SmbToCreate(BaseModel):
-    """A new SMB. Texts are trimmed; an optional text that is blank is none."""
+EXAMPLE: dict[str, JsonValue] = {
+    "business_name": "Café Alma",
+    "external_id": "crm-4711",
+    "primary_email": "hello@cafe-alma.example",
+    "primary_phone": "+1 212 555 0100",
+}
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "business_name": "Café Alma",
-                    "external_id": "crm-4711",
-                    "primary_email": "hello@cafe-alma.example",
-                    "primary_phone": "+1 212 555 0100",
-                }
-            ]
-        },
-    )
 
-    id: UUID | None = Field(default=None, description="Made here unless given; events may have come before it.")
+class SmbProfile(BaseModel):
+    """What can be said of an SMB. Texts are trimmed; an optional text that is blank is none."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+
     business_name: Name
     external_id: ShortText = None
     community_id: UUID | None = None
@@ -100,7 +96,6 @@ class SmbToCreate(BaseModel):
     primary_phone: Phone = None
     industry_category: ShortText = None
     business_description: LongText = None
-    business_context: JsonObject = Field(default_factory=dict)
     service_model: ShortText = None
     services_activated: Services = ()
     email_opted_in: bool = Field(default=True, strict=True)
@@ -108,3 +103,34 @@ class SmbToCreate(BaseModel):
     rvm_opted_in: bool = Field(default=False, strict=True)
     phone_opted_in: bool = Field(default=False, strict=True)
     do_not_contact: bool = Field(default=False, strict=True)
+
+
+class SmbToCreate(SmbProfile):
+    """A new SMB."""
+
+    business_context: JsonObject = Field(default_factory=dict)
+    id: UUID | None = Field(default=None, description="Made here unless given; events may have come before it.")
+
+
+class SmbToReplace(SmbProfile):
+    """A whole profile instead of the present one; the slug stays unless it is given."""
+
+    business_context: JsonObject = Field(default_factory=dict)
+    slug: Slug | None = None
+
+
+class SmbToChange(SmbProfile):
+    """Some fields of the profile: what is left out stays, null clears. The business context has its own address."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"primary_phone": None, "do_not_contact": True}]}
+    )
+
+    business_name: Name = ""
+    slug: Slug = ""
+
+
+class BusinessContext(RootModel[JsonObject]):
+    """Any JSON object."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"opening_hours": "8 to 18"}]})

@@ -2,6 +2,6 @@
 
 from fastapi import APIRouter
 
-from services.api.routes import smbs
+from services.api.routes import smb_changes, smbs
 
-ROUTERS: tuple[APIRouter, ...] = (smbs.routes,)
+ROUTERS: tuple[APIRouter, ...] = (smbs.routes, smb_changes.routes)

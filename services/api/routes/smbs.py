@@ -8,16 +8,15 @@ from starlette.responses import Response
 from services.api.idempotency import Answer
 from services.api.models.smbs import Smb, SmbToCreate
 from services.api.parts import Ours, Tenant
-from services.api.problems import Problem, documented
+from services.api.problems import documented
 from services.api.routing import router
-from services.api.versions import etag
+from services.api.showing import answer, existing, not_found
 from services.api.writing import Writing
 from services.records.profiles import smb_from
-from services.records.reading import SmbRecord, read_smb, read_smb_by_slug
+from services.records.reading import read_smb_by_slug
 from shared.runtime.database import Transaction
 from shared.runtime.outcome import Outcome
 from shared.schemas.identity import SmbKey
-from shared.schemas.policy import Policy
 
 routes = router("/smbs", "SMBs")
 
@@ -51,24 +50,3 @@ async def get_smb(smb_id: UUID, parts: Ours, tenant: Tenant) -> Response:
     async with tenant.transaction() as transaction:
         found = await existing(transaction, SmbKey(tenant.tenant_id, smb_id))
     return answer(found, parts.policy).response()
-
-
-async def existing(transaction: Transaction, smb: SmbKey) -> SmbRecord:
-    """Read an SMB. Raises Problem 404 when the tenant has none such."""
-    found = await read_smb(transaction, smb)
-    if found is None:
-        raise not_found()
-    return found
-
-
-def not_found() -> Problem:
-    """The tenant has no such SMB; whether another one has is nobody's business."""
-    return Problem(404, "unknown-smb", "there is no such SMB")
-
-
-def answer(record: SmbRecord, policy: Policy, *, status: int = 200) -> Answer:
-    """Show an SMB, with its ETag and, when it was just made, its address."""
-    headers = [("ETag", etag(record.revision))]
-    if status == 201:  # noqa: PLR2004  Created
-        headers.append(("Location", f"/api/v1/smbs/{record.id}"))
-    return Answer(status, Smb.of(record, policy).model_dump_json().encode(), headers, record.id)
