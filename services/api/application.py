@@ -9,9 +9,9 @@ from services.api import errors
 from services.api.middleware import Surroundings
 from services.api.parts import Parts
 from services.api.problems import documented
+from services.api.roles import PREFIX
 from services.api.routes import ROUTERS
 
-PREFIX = "/api/v1"
 DESCRIPTION = """
 The SMBs of one tenant: profiles, engagement, tiers, campaigns, communities, imports.
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.problems import Problem
+from services.api.roles import PREFIX, methods_of
 from services.records.errors import InvalidField, Refused, RevisionMismatch, SmbDeleted, UnknownCommunity, UnknownSmb
 from shared.runtime.errors import is_temporary, is_too_slow, one_line, way_of
 from shared.runtime.logs import logger
@@ -60,9 +62,12 @@ def _answering(make: Callable[[Request, Any], Problem]) -> Callable[[Request, Ex
     return answer
 
 
-def _of_http(_: Request, error: HTTPException) -> Problem:
-    name = _NAMES.get(error.status_code, "refused")
-    return Problem(error.status_code, name, str(error.detail), headers=error.headers)
+def _of_http(request: Request, error: HTTPException) -> Problem:
+    name, headers = _NAMES.get(error.status_code, "refused"), error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The router names the methods of the first route of this path only.
+        headers = {"Allow": ", ".join(methods_of(request.url.path.removeprefix(PREFIX)))}
+    return Problem(error.status_code, name, str(error.detail), headers=headers)
 
 
 def _invalid(complaints: Sequence[Any]) -> Problem:

@@ -30,7 +30,6 @@ IdempotencyKey = Annotated[
         max_length=200,
         pattern=r"^[!-~]+$",
         description="Send a write again with the same key, and it is done once: the first answer comes back, for 24 h.",
-        examples=["5f0c6c1e-2f7b-4a43-9f43-6f0e4f4a3a6b"],
     ),
 ]
 

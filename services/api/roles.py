@@ -1,7 +1,11 @@
 """What each role may do: the one table. A route that is not in it can't be declared, so nothing is open by accident."""
 
+import re
 from enum import IntEnum
 from types import MappingProxyType
+
+# Before every path of the API.
+PREFIX = "/api/v1"
 
 
 class Role(IntEnum):
@@ -59,3 +63,13 @@ LEAST_ROLES = MappingProxyType(
     }
 )
 """The least role for each route, as method and path below `/api/v1`."""
+
+_TEMPLATES = [
+    (re.compile(re.sub(r"\{[^/]+\}", "[^/]+", path)), method)
+    for method, path in (route.split(" ") for route in LEAST_ROLES)
+]
+
+
+def methods_of(path: str) -> list[str]:
+    """The methods that a path below `/api/v1` knows, sorted; none where no route leads."""
+    return sorted({method for template, method in _TEMPLATES if template.fullmatch(path)})

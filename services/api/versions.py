@@ -12,7 +12,7 @@ IfMatch = Annotated[
         alias="If-Match",
         max_length=200,
         description="The `ETag` that the change was made from, or `*` for whatever is there now.",
-        examples=['"3"'],
+        examples=["*"],
     ),
 ]
 

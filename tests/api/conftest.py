@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,6 +15,9 @@ from services.api.parts import Parts
 from services.api.roles import Role
 from shared.runtime.settings import Settings, load_settings
 from tests.api.client import Client
+from tests.api.serving import Served
+from tests.installation import free_port
+from tests.worker_process import WorkerProcess
 
 KEY = "a key that is only used by tests, and long enough"
 
@@ -50,3 +54,22 @@ async def client(application: FastAPI, settings: Settings, tenant_id: UUID) -> A
     async with httpx.AsyncClient(transport=transport, base_url="http://api.test/api/v1") as http:
         token = mint(settings, tenant_id, Role.ADMIN, "tester", timedelta(hours=1))
         yield Client(http, settings, tenant_id, token)
+
+
+@pytest.fixture(scope="module")
+async def served(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """An API of this module's database; there is no Kafka, and it needs none."""
+    folder: Path = tmp_path_factory.mktemp("api")
+    environment = {
+        "SMB_DATABASE_URL": database_url,
+        "SMB_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "SMB_JWT_KEY": KEY,
+        "SMB_HTTP_PORT": str(free_port()),
+        "SMB_OPS_PORT": str(free_port()),
+        "SMB_HTTP_RATE_LIMIT": "1000000/minute",
+    }
+    process = WorkerProcess("api", environment, folder / "api.log", ("-m", "services.cli"))
+    one = Served(process, environment)
+    await one.ready()
+    yield one
+    process.kill()

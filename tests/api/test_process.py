@@ -3,51 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
-import pytest
 
+from tests.api.serving import Served
 from tests.commands import smb_crm, succeeds
 from tests.installation import eventually, free_port
 from tests.worker_process import WorkerProcess
-
-KEY = "a key that is only used by tests, and long enough"
-
-
-@dataclass
-class Served:
-    """An API process, and where it answers."""
-
-    process: WorkerProcess
-    environment: dict[str, str]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.environment['SMB_HTTP_PORT']}/api/v1"
-
-    async def ready(self) -> None:
-        await eventually(lambda: self.process.ops("/readyz")[0] == 200, "the API is ready")
-
-
-@pytest.fixture(scope="module")
-async def served(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    """An API of this module's database; there is no Kafka, and it needs none."""
-    folder: Path = tmp_path_factory.mktemp("api")
-    environment = {
-        "SMB_DATABASE_URL": database_url,
-        "SMB_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
-        "SMB_JWT_KEY": KEY,
-        "SMB_HTTP_PORT": str(free_port()),
-        "SMB_OPS_PORT": str(free_port()),
-    }
-    process = WorkerProcess("api", environment, folder / "api.log", ("-m", "services.cli"))
-    one = Served(process, environment)
-    await one.ready()
-    yield one
-    process.kill()
 
 
 async def test_a_minted_token_opens_the_api_and_the_logs_name_the_request_and_no_token(served: Served) -> None:
