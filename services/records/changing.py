@@ -68,7 +68,7 @@ async def change_smbs(  # noqa: PLR0913  what to change, by which rules, when an
     ExternalIdTaken; a name that another request of the call gives up is not free yet. Raises ValueError for two
     requests about one SMB, or an SMB whose head is not locked.
     """
-    _require_held(transaction, [change.key for change in changes])
+    require_held(transaction, [change.key for change in changes])
     before = await profile_store.read_profiles(transaction, [change.key for change in changes]) if changes else {}
     taken = await _find_taken(transaction, changes, before)
     after: dict[SmbKey, StoredProfile] = {}
@@ -98,7 +98,7 @@ async def replace_business_context(transaction: Transaction, request: NewContext
 
     The same context again changes nothing. Raises UnknownSmb, SmbDeleted or RevisionMismatch.
     """
-    _require_held(transaction, [request.key])
+    require_held(transaction, [request.key])
     profile = (await profile_store.read_profiles(transaction, [request.key])).get(request.key)
     _require_changeable(transaction, request, profile, 0)
     is_new = await profile_store.replace_context(transaction, request.key, request.business_context, now)
@@ -127,17 +127,19 @@ async def save(
 
 
 def changed(profile: StoredProfile, given: Mapping[str, Any], policy: Policy) -> StoredProfile:
-    """Give a profile with some fields changed: what is activated is no longer pending, and its quality follows."""
+    """Give a profile with some fields changed: what is activated is not pending, quality and revision follow."""
     after = profile._replace(**given)
     if _told(after) == _told(profile):
         return profile
-    pending = activate(after.services_approved_pending, after.services_activated)
     return after._replace(
-        services_approved_pending=pending, data_quality_score=rules.data_quality(after, policy.data_quality)
+        services_approved_pending=activate(after.services_approved_pending, after.services_activated),
+        data_quality_score=rules.data_quality(after, policy.data_quality),
+        revision=profile.revision + 1,
     )
 
 
-def _require_held(transaction: Transaction, keys: Sequence[SmbKey]) -> None:
+def require_held(transaction: Transaction, keys: Sequence[SmbKey]) -> None:
+    """Raise ValueError unless the transaction holds the heads of these SMBs, and each is named once."""
     if len(set(keys)) < len(keys):
         message = "two changes of one SMB in one call"
         raise ValueError(message)

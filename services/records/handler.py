@@ -7,7 +7,7 @@ from functools import partial
 from services.campaign.approvals import take_over_approvals
 from services.campaign.decisions import NOBODY, Cause
 from services.engagement.handler import EngagementHandler
-from services.records import changing, rules, store
+from services.records import changing, deletion, rules, store
 from services.records.changes import NewContext, SmbChange
 from services.records.changing import ChangedSmbs
 from services.records.errors import ExternalIdTaken, IdErased, IdTaken, UnknownCommunity
@@ -17,6 +17,7 @@ from services.records.store import SmbRow
 from shared.runtime.database import Transaction
 from shared.runtime.outcome import Announcement, Outcome
 from shared.schemas.announcements import SMBCreated
+from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 
 
@@ -87,6 +88,20 @@ class RecordsHandler:
     async def replace_business_context(self, transaction: Transaction, request: NewContext, now: datetime) -> Outcome:
         """Give an SMB another business context: see `changing.replace_business_context`."""
         return await changing.replace_business_context(transaction, request, now)
+
+    async def delete_smb(
+        self, transaction: Transaction, smb: SmbKey, now: datetime, *, expected_revision: int | None = None
+    ) -> Outcome:
+        """Soft-delete an SMB: see `deletion.delete_smb`."""
+        return await deletion.delete_smb(transaction, smb, self.policy, now, expected_revision=expected_revision)
+
+    async def restore_smb(
+        self, transaction: Transaction, smb: SmbKey, now: datetime, *, expected_revision: int | None = None
+    ) -> Outcome:
+        """Undo a soft deletion: see `deletion.restore_smb`."""
+        return await deletion.restore_smb(
+            transaction, smb, self.policy, self.engagement, now, expected_revision=expected_revision
+        )
 
     async def _require_new(self, transaction: Transaction, requests: Sequence[NewSmb]) -> None:
         """Raise what forbids to create these ids in these communities."""

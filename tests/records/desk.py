@@ -80,6 +80,28 @@ class RecordsDesk:
         await transact(self.database, self.topics, [change.key for change in changes], act)
         return done[-1]
 
+    async def delete(self, smb: SmbKey, expected_revision: int | None = None) -> Outcome:
+        """Soft-delete an SMB."""
+        return await transact(
+            self.database,
+            self.topics,
+            [smb],
+            lambda transaction, now: self.records.delete_smb(
+                transaction, smb, now, expected_revision=expected_revision
+            ),
+        )
+
+    async def restore(self, smb: SmbKey, expected_revision: int | None = None) -> Outcome:
+        """Undo a soft deletion."""
+        return await transact(
+            self.database,
+            self.topics,
+            [smb],
+            lambda transaction, now: self.records.restore_smb(
+                transaction, smb, now, expected_revision=expected_revision
+            ),
+        )
+
     def changing(self, smb: SmbKey, **fields: Any) -> SmbChange:  # noqa: ANN401  any field of the request
         """A request to change an SMB."""
         return SmbChange(tenant_id=smb.tenant_id, id=smb.smb_id, **fields)

@@ -69,7 +69,7 @@ async def test_a_change_is_stored_scored_and_told(desk: RecordsDesk) -> None:
     }
     # Name 15, phone 15, description 15, community 10, an opt-in 10.
     assert (after["revision"], after["data_quality_score"]) == (2, 65)
-    assert changed.profiles[request.key].revision == 1
+    assert changed.profiles[request.key].revision == 2
     _, updated = await desk.story(request.key)
     assert updated == {
         "type": "SMBUpdated",
