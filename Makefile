@@ -21,7 +21,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install ## Real servers, three workers, live traffic in the terminal (ONCE=1: end with a summary)
+demo: install ## Real servers, four workers, live traffic in the terminal (ONCE=1: end with a summary)
 	@$(BIN)/smb-crm demo $(if $(ONCE),--once)
 
 test: install ## Run all tests, on a real PostgreSQL and a real Apache Kafka

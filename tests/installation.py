@@ -21,7 +21,7 @@ from shared.runtime.settings import Settings, load_settings
 from shared.runtime.status import Status, wait_idle
 from shared.runtime.topic_admin import create_topics
 from shared.schemas.identity import SmbKey
-from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, SERVICES_WITH_WORKERS, Topics
+from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, SERVICES, Topics
 from tests.messages import Message, event, trigger
 from tests.worker_process import PATIENCE_SECONDS, WorkerProcess, free_port
 
@@ -89,7 +89,7 @@ class Installation:
     async def idle(self, seconds: float = PATIENCE_SECONDS) -> Status:
         """Wait until nothing is under way for the services whose workers were started; fails when it takes too long."""
         started = {worker.name for worker in self.workers}
-        groups = self.topics.groups([service for service in SERVICES_WITH_WORKERS if service in started])
+        groups = self.topics.groups([service for service in SERVICES if service in started])
         async with Positions(self.settings) as positions:
             status = await wait_idle(self.database, positions, groups, seconds)
         assert status.idle, (status, *(worker.logged()[-2000:] for worker in self.workers))

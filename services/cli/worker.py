@@ -16,6 +16,7 @@ class WorkerName(StrEnum):
     ENGAGEMENT = "engagement"
     TIER = "tier"
     CAMPAIGN = "campaign"
+    RECORDS = "records"
 
 
 def worker(name: Annotated[WorkerName, typer.Argument(help="Which worker to run.")]) -> None:

@@ -141,7 +141,7 @@ async def _perform(plan: Plan, settings: Settings, workers: Workers, say: Callab
             return await closing.summarise(story, reader, policy)
         view = View(reader, population.names(), policy)
         story.tell = view.say
-        view.say("The workers engagement, tier and campaign are getting ready")
+        view.say("The workers engagement, tier, campaign and records are getting ready")
         await guarded(story.for_ever(), reader.run(), view.run(database, positions, topics))
     return None
 

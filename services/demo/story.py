@@ -99,7 +99,7 @@ class Story:
         """Make the history while the workers get ready."""
         making = asyncio.to_thread(make_history, self.population, Random(HISTORY_SEED), self.events, datetime.now(UTC))
         history, _ = await asyncio.gather(making, self.workers.ready())
-        self.tell("The workers engagement, tier and campaign are ready")
+        self.tell("The workers engagement, tier, campaign and records are ready")
         return history
 
     async def _newcomers(self) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import end_all
 from services.demo.errors import DemoFailed
-from shared.schemas.topics import SERVICES_WITH_WORKERS, Service
+from shared.schemas.topics import SERVICES, Service
 
 COMMAND = ("-m", "services.cli", "worker")
 READY_SECONDS = 90.0
@@ -83,7 +83,7 @@ class Workers:
         for folder in (self._logs, self._records):
             folder.mkdir(parents=True, exist_ok=True)
         self._environment = dict(environment)
-        for name in SERVICES_WITH_WORKERS:
+        for name in SERVICES:
             self._running.append(await self._start(name))
 
     async def ready(self) -> None:

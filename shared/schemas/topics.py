@@ -15,15 +15,14 @@ from shared.schemas.catalog import ANNOUNCEMENTS, CAMPAIGN_COMMANDS, ENGAGEMENT_
 
 Service = Literal["engagement", "tier", "campaign", "records"]
 SERVICES: tuple[Service, ...] = ("engagement", "tier", "campaign", "records")
-SERVICES_WITH_WORKERS: tuple[Service, ...] = ("engagement", "tier", "campaign")
 
 CAMPAIGN_COMMANDS_TOPIC = "smb.campaign-commands"
 SCHEDULE_TOPIC = "smb.schedule"
 JOB_SHARDS_TOPIC = "smb.job-shards"
 ANNOUNCEMENTS_TOPIC = "smb.events"
 
-UNKNOWN_TRIGGER_OWNER: Service = "engagement"
-"""Who parks what names no known trigger or shard: `records` by the contract, as soon as it has a worker."""
+UNKNOWN_TRIGGER_OWNER: Service = "records"
+"""Who parks what names no known trigger or shard."""
 
 MESSAGE_MAX_BYTES = 2 * 1_048_576
 """Twice the longest body that is applied, so that one that is too long can still be parked with its bytes."""
@@ -156,7 +155,7 @@ class Topics:
             self.full_name(topic) for topic in TOPICS if topic != JOB_SHARDS_TOPIC and _ACCEPTED.get((service, topic))
         ]
 
-    def groups(self, services: Sequence[Service] = SERVICES_WITH_WORKERS) -> dict[str, list[str]]:
+    def groups(self, services: Sequence[Service] = SERVICES) -> dict[str, list[str]]:
         """Return the consumer groups of these services, with the full names of the topics that each reads."""
         shards = [self.full_name(JOB_SHARDS_TOPIC)]
         return {

@@ -14,7 +14,7 @@ from shared.runtime.database import Transaction
 from shared.runtime.outcome import Announcement, Outcome
 from shared.schemas.announcements import SMBCreated
 from shared.schemas.identity import SmbKey
-from shared.schemas.topics import CAMPAIGN_COMMANDS_TOPIC, SERVICES_WITH_WORKERS
+from shared.schemas.topics import CAMPAIGN_COMMANDS_TOPIC, SERVICES
 from tests.cli.backups import Backups
 from tests.commands import succeeds
 from tests.installation import Installation, Message, WorkerProcess, event, eventually
@@ -78,7 +78,7 @@ async def erase_now(installation: Installation, smb: SmbKey) -> None:
 
 async def start(installation: Installation) -> list[WorkerProcess]:
     """Start the workers and wait until they are ready."""
-    workers = [installation.start(name) for name in SERVICES_WITH_WORKERS]
+    workers = [installation.start(name) for name in SERVICES]
     for worker in workers:
         await eventually(lambda: asyncio.to_thread(is_ready, worker), "the worker is ready")  # noqa: B023  at once
     return workers

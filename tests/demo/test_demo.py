@@ -39,7 +39,7 @@ async def test_once_ends_with_a_summary_that_adds_up_and_leaves_nothing_of_its_r
 
 async def test_a_worker_that_dies_fails_the_demo_with_the_end_of_its_log(start: Start, servers: dict[str, str]) -> None:
     demo = start("--once", *SMALL, environment=servers)
-    demo.until("workers engagement, tier and campaign are ready")
+    demo.until("workers engagement, tier, campaign and records are ready")
     started = demo.descendants()
     workers(started)["tier"].kill()
     assert demo.end() == 1
@@ -53,12 +53,12 @@ async def test_a_killed_demo_is_cleared_away_by_the_next_which_ctrl_c_ends_witho
     killed = start(*SMALL)
     killed.until(CAMPAIGNS_BEGAN)
     left = killed.descendants()
-    assert set(workers(left)) == {"engagement", "tier", "campaign"}
+    assert set(workers(left)) == {"engagement", "tier", "campaign", "records"}
     killed.process.send_signal(signal.SIGKILL)
     killed.process.wait()
 
     again = start(*SMALL)
-    again.until("Ended 3 workers that a killed demo had left behind")
+    again.until("Ended 4 workers that a killed demo had left behind")
     again.until(WHOLE_SCREEN)
     again.until(CAMPAIGNS_BEGAN)
     started = again.descendants()

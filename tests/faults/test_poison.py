@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from shared.schemas.identity import Place
-from shared.schemas.topics import SERVICES_WITH_WORKERS
+from shared.schemas.topics import SERVICES
 from tests.faults.checker import Letter
 from tests.faults.poison import Case, never_applied, odd_and_applied, of_other_owners
 from tests.faults.scene import Load, all_hold, letters, load_on, metric
@@ -25,7 +25,7 @@ async def test_poison_is_parked_with_its_bytes_and_its_neighbours_are_applied(in
         for number, case in enumerate([*bad, *odd]):
             places |= await send(load, [case])
             await load.send([event("CallbackReceived", neighbour, id_=f"n-{number}", call_id="c")])
-        workers = {name: installation.start(name) for name in SERVICES_WITH_WORKERS}
+        workers = {name: installation.start(name) for name in SERVICES}
         dump = await all_hold(installation, load)
     parked = {letter.place: letter for letter in await letters(installation)}
     for place, case in places.items():

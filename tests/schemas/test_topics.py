@@ -9,7 +9,6 @@ from shared.schemas.topics import (
     SCHEDULE_TOPIC,
     SERVICES,
     TOPICS,
-    UNKNOWN_TRIGGER_OWNER,
     Retention,
     Topics,
     accepted_types,
@@ -48,10 +47,10 @@ def test_what_is_read_again_after_a_restore_is_kept_longer_than_what_only_comman
         ("smb.schedule", "EvaluateTierTransitions", "tier"),
         ("smb.schedule", "AdvanceManifestDestinyDay", "campaign"),
         ("smb.schedule", "CleanupDeletedSMBs", "records"),
-        ("smb.schedule", "EmailOpened", UNKNOWN_TRIGGER_OWNER),
-        ("smb.schedule", None, UNKNOWN_TRIGGER_OWNER),
+        ("smb.schedule", "EmailOpened", "records"),
+        ("smb.schedule", None, "records"),
         ("smb.job-shards", "EvaluateTierTransitionsShard", "tier"),
-        ("smb.job-shards", None, UNKNOWN_TRIGGER_OWNER),
+        ("smb.job-shards", None, "records"),
     ],
 )
 def test_one_service_parks(topic: str, claimed_type: str | None, service: str) -> None:
