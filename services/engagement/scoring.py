@@ -99,8 +99,9 @@ def _hot(scoring: Scoring) -> str:
         for group, members in GROUPS.items()
         for kind in members
     ]
+    # By the whole index: under row-level security the planner does not see that one kind is left, and would sort.
     approvals = f"""SELECT kind, occurred_at FROM engagement_events AS event
-        WHERE {of_smb} AND event.kind = '{APPROVED}' ORDER BY occurred_at DESC"""
+        WHERE {of_smb} AND event.kind = '{APPROVED}' ORDER BY kind DESC, occurred_at DESC"""
     # All approvals are read only when the newest thousand exist and still do not reach the cap: all are old then.
     of_newest = f"({approvals} LIMIT {NEWEST_APPROVALS}) AS event"
     newest = f"SELECT count(*) AS events, {approval_sum(scoring)} AS points FROM {of_newest}"
