@@ -4,8 +4,9 @@ Points are added exactly: windowed groups in whole hundredths, everything togeth
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from math import fsum
 from typing import NamedTuple
 
@@ -25,6 +26,13 @@ GROUPS = {
     "content": ("content_viewed", "content_completed"),
 }
 APPROVED = "approval_approved"
+APPROVAL = "approval"
+# Kept for the history; it scores nothing.
+REJECTED = "approval_rejected"
+KINDS = (*(kind for kinds in GROUPS.values() for kind in kinds), APPROVED, REJECTED)
+
+# A forecast says nothing beyond a year, however long the window is.
+FORECAST_MAX_DAYS = 366
 
 
 class ScoredEvent(NamedTuple):
@@ -32,6 +40,30 @@ class ScoredEvent(NamedTuple):
 
     kind: str
     occurred_at: datetime
+
+
+class CountedEvents(NamedTuple):
+    """How many events of one kind an SMB has on one UTC day, which is all that a score knows of them."""
+
+    kind: str
+    day: date
+    events: int
+
+
+class Share(NamedTuple):
+    """What one group of events adds to a score: how many count, their points before the cap, and the cap.
+
+    Points in billionths.
+    """
+
+    events: int
+    points: int
+    cap: int
+
+    @property
+    def counts(self) -> int:
+        """The points that count, in billionths."""
+        return min(self.points, self.cap)
 
 
 class Groups(NamedTuple):
@@ -48,37 +80,94 @@ class Groups(NamedTuple):
         return min(HIGHEST_SCORE * BILLIONTHS, sum(self)) // BILLIONTHS
 
 
+class DayScore(NamedTuple):
+    """An SMB's score as of one UTC date."""
+
+    on: date
+    groups: Groups
+
+    @property
+    def score(self) -> int:
+        """The score itself, 0 to 100."""
+        return self.groups.score
+
+
+class Expiry(NamedTuple):
+    """A date on which a score changes although nothing happens: so many points leave, and so many are left.
+
+    Points below zero come: events dated ahead begin to count.
+    """
+
+    on: date
+    points: int
+    score: int
+
+
 def score(events: Iterable[ScoredEvent], scoring: Scoring, as_of: date) -> Groups:
     """Compute the groups as of a UTC date from all of an SMB's events, in any order.
 
     Source: requirements section 3. Window: the `window_days` UTC days that end with `as_of`. Approvals decay by half
     each `half_life_days`, for all time. Events dated after `as_of` do not count yet.
     """
+    by_day = Counter((event.kind, event.occurred_at.astimezone(UTC).date()) for event in events)
+    return score_counted([CountedEvents(*key, count) for key, count in by_day.items()], scoring, as_of)
+
+
+def score_counted(counted: Iterable[CountedEvents], scoring: Scoring, as_of: date) -> Groups:
+    """Compute the same from the numbers of events of each kind and UTC day."""
+    return Groups(**{group: share.counts for group, share in shares(counted, scoring, as_of).items()})
+
+
+def shares(counted: Iterable[CountedEvents], scoring: Scoring, as_of: date) -> dict[str, Share]:
+    """Tell by group what makes up the score as of a UTC date."""
     first_day = as_of - timedelta(days=scoring.window_days - 1)
     in_window: Counter[str] = Counter()
     approvals: Counter[int] = Counter()
-    for event in events:
-        day = event.occurred_at.astimezone(UTC).date()
+    for kind, day, events in counted:
         if day > as_of:
             continue
-        if event.kind == APPROVED:
-            approvals[(as_of - day).days] += 1
+        if kind == APPROVED:
+            approvals[(as_of - day).days] += events
         elif day >= first_day:
-            in_window[event.kind] += 1
-    windowed = {name: _windowed(in_window, name, kinds, scoring) for name, kinds in GROUPS.items()}
-    return Groups(**windowed, approval=_approval(approvals, scoring))
+            in_window[kind] += events
+    found = {name: _windowed(in_window, name, kinds, scoring) for name, kinds in GROUPS.items()}
+    return found | {APPROVAL: _approval(approvals, scoring)}
 
 
-def _windowed(counts: Counter[str], group: str, kinds: tuple[str, ...], scoring: Scoring) -> int:
+def forecast(counted: Sequence[CountedEvents], scoring: Scoring, as_of: date) -> list[DayScore]:
+    """Score the days that follow `as_of`, if nothing else happens, until the window has passed (at most a year)."""
+    days = min(scoring.window_days, FORECAST_MAX_DAYS)
+    dates = [as_of + timedelta(days=ahead) for ahead in range(1, days + 1)]
+    return [DayScore(on, score_counted(counted, scoring, on)) for on in dates]
+
+
+def expiries(today: DayScore, days_ahead: Sequence[DayScore]) -> list[Expiry]:
+    """The dates of a forecast on which the score is not that of the day before."""
+    return [
+        Expiry(after.on, before.score - after.score, after.score)
+        for before, after in pairwise((today, *days_ahead))
+        if after.score != before.score
+    ]
+
+
+def worth(event: ScoredEvent, scoring: Scoring, as_of: date) -> int:
+    """What one event adds as of a UTC date, caps aside, in billionths of a point."""
+    counted = CountedEvents(event.kind, event.occurred_at.astimezone(UTC).date(), 1)
+    return sum(share.points for share in shares([counted], scoring, as_of).values())
+
+
+def _windowed(counts: Counter[str], group: str, kinds: tuple[str, ...], scoring: Scoring) -> Share:
     points = sum(counts[kind] * hundredths(getattr(scoring.points, kind)) for kind in kinds)
-    return min(points, hundredths(getattr(scoring.caps, group))) * BILLIONTHS_IN_A_HUNDREDTH
+    cap = hundredths(getattr(scoring.caps, group))
+    events = sum(counts[kind] for kind in kinds)
+    return Share(events, points * BILLIONTHS_IN_A_HUNDREDTH, cap * BILLIONTHS_IN_A_HUNDREDTH)
 
 
-def _approval(counts_by_age_days: Counter[int], scoring: Scoring) -> int:
+def _approval(counts_by_age_days: Counter[int], scoring: Scoring) -> Share:
     points, half_life = float(scoring.approval.points), scoring.approval.half_life_days
     total = fsum(count * (points * 0.5 ** (age / half_life)) for age, count in counts_by_age_days.items())
     cap = hundredths(scoring.caps.approval) * BILLIONTHS_IN_A_HUNDREDTH
-    return min(cap, round(total * BILLIONTHS))
+    return Share(counts_by_age_days.total(), round(total * BILLIONTHS), cap)
 
 
 def is_announced(announced_score: int, new_score: int) -> bool:

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Row, text
 
 from services.engagement import rules
-from services.engagement.rules import ScoredEvent
+from services.engagement.rules import CountedEvents
 from shared.runtime.database import Transaction
 from shared.runtime.differences import Difference, compare
 from shared.runtime.heads import as_arrays
@@ -117,11 +117,5 @@ def _of_announced(smb: SmbKey, head: Row[Any]) -> Iterator[Difference]:
 
 def score_of(counted: Sequence[Row[Any]], policy: Policy, as_of: date) -> int:
     """Score events that are counted by `kind` and UTC `day` (rows with these and `events`), by the pure rule."""
-    return rules.score(_one_by_one(counted), policy.score, as_of).score
-
-
-def _one_by_one(counted: Sequence[Row[Any]]) -> Iterator[ScoredEvent]:
-    for row in counted:
-        event = ScoredEvent(row.kind, datetime.combine(row.day, time(), UTC))
-        for _ in range(row.events):
-            yield event
+    events = [CountedEvents(row.kind, row.day, row.events) for row in counted]
+    return rules.score_counted(events, policy.score, as_of).score
