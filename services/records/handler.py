@@ -90,17 +90,31 @@ class RecordsHandler:
         return await changing.replace_business_context(transaction, request, now)
 
     async def delete_smb(
-        self, transaction: Transaction, smb: SmbKey, now: datetime, *, expected_revision: int | None = None
+        self,
+        transaction: Transaction,
+        smb: SmbKey,
+        now: datetime,
+        *,
+        expected_revision: int | None = None,
+        cause: Cause = NOBODY,
     ) -> Outcome:
         """Soft-delete an SMB: see `deletion.delete_smb`."""
-        return await deletion.delete_smb(transaction, smb, self.policy, now, expected_revision=expected_revision)
+        return await deletion.delete_smb(
+            transaction, smb, self.policy, now, expected_revision=expected_revision, cause=cause
+        )
 
     async def restore_smb(
-        self, transaction: Transaction, smb: SmbKey, now: datetime, *, expected_revision: int | None = None
+        self,
+        transaction: Transaction,
+        smb: SmbKey,
+        now: datetime,
+        *,
+        expected_revision: int | None = None,
+        cause: Cause = NOBODY,
     ) -> Outcome:
         """Undo a soft deletion: see `deletion.restore_smb`."""
         return await deletion.restore_smb(
-            transaction, smb, self.policy, self.engagement, now, expected_revision=expected_revision
+            transaction, smb, self.policy, self.engagement, now, expected_revision=expected_revision, cause=cause
         )
 
     async def _require_new(self, transaction: Transaction, requests: Sequence[NewSmb]) -> None:

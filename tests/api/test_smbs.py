@@ -144,3 +144,20 @@ async def test_nothing_is_locked_or_made_for_an_id_that_is_guessed(client: Clien
     ):
         problem_of(await client.ask(method, path, json=body), 404, "unknown-smb")
     assert await client.fetch("SELECT 1 FROM smb_heads WHERE tenant_id = $1", client.tenant_id) == []
+
+
+async def test_a_deleted_smb_is_gone_until_it_is_restored(client: Client) -> None:
+    smb = await client.create_smb(external_id="x-1")
+    path = f"/smbs/{smb['id']}"
+    problem_of(await client.ask("DELETE", path, headers={"If-Match": '"7"'}), 412, "revision-mismatch")
+    assert (await client.ask("DELETE", path)).status_code == 204
+    for method, below in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("PUT", "/business-context")):
+        problem_of(await client.ask(method, path + below, json={}), 404, "unknown-smb")
+    taken = await client.create_smb(external_id="x-1")
+    problem_of(await client.ask("POST", f"{path}/restore"), 409, "external-id-taken")
+    assert (await client.ask("PATCH", f"/smbs/{taken['id']}", json={"external_id": "x-2"})).status_code == 200
+    restored = await client.ask("POST", f"{path}/restore")
+    assert (restored.status_code, restored.json()["deleted_at"]) == (200, None), restored.text
+    assert restored.json()["slug"] == "cafe-alma-2"
+    assert await client.get(path) == restored.json()
+    assert (await client.ask("POST", f"{path}/restore")).json() == restored.json()

@@ -86,6 +86,33 @@ async def replace_business_context(  # noqa: PLR0913, PLR0917  what FastAPI hand
     return await writing.write([smb], replace)
 
 
+@routes.delete("/{smb_id}", status_code=204, responses=documented(404, 412))
+async def delete_smb(  # noqa: PLR0913, PLR0917  what FastAPI hands over
+    smb_id: UUID, parts: Ours, tenant: Tenant, writing: Writing, cause: Because, if_match: IfMatch = None
+) -> Response:
+    """Delete an SMB softly: its campaign ends, nothing more is told of it. It can be restored for 90 days."""
+    smb = await known_key(tenant, smb_id)
+    revision = expected_revision(if_match)
+
+    async def delete(transaction: Transaction, now: datetime) -> tuple[Outcome, Answer]:
+        outcome = await parts.records.delete_smb(transaction, smb, now, expected_revision=revision, cause=cause)
+        return outcome, Answer(204)
+
+    return await writing.write([smb], delete)
+
+
+@routes.post("/{smb_id}/restore", response_model=Smb, responses=documented(404, 409))
+async def restore_smb(smb_id: UUID, parts: Ours, tenant: Tenant, writing: Writing, cause: Because) -> Response:
+    """Bring a deleted SMB back: scored anew, with its events and approvals; its campaign stays cancelled."""
+    smb = await known_key(tenant, smb_id, deleted_too=True)
+
+    async def restore(transaction: Transaction, now: datetime) -> tuple[Outcome, Answer]:
+        outcome = await parts.records.restore_smb(transaction, smb, now, cause=cause)
+        return outcome, answer(await existing(transaction, smb), parts.policy)
+
+    return await writing.write([smb], restore)
+
+
 @routes.post("/{smb_id}/erase", status_code=204, responses=documented(404))
 async def erase_smb(smb_id: UUID, tenant: Tenant, writing: Writing, cause: Because) -> Response:
     """Erase everything about an SMB, now and for good: profile, events, histories. Deleted ones as well."""
