@@ -1,18 +1,18 @@
-"""Requests to change SMBs: checked and normalised as soon as they are made.
+"""Requests to change SMBs and communities: checked and normalised as soon as they are made.
 
-What a request does not name stays as it is. `smb_change_from` and `context_from` take what others sent and raise
-InvalidField.
+What a request does not name stays as it is. `smb_change_from`, `community_change_from` and `context_from` take what
+others sent and raise InvalidField.
 """
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from services.records.profiles import JsonObject, Name, Profile, Request, invalid_field
+from services.records.profiles import JsonObject, Name, NewCommunity, Profile, Request, State, invalid_field
 from shared.schemas.identity import SmbKey
 
 SLUG_MAX_CHARACTERS = 200
@@ -36,6 +36,13 @@ Slug = Annotated[
 Revision = Annotated[int, Field(ge=1)]
 
 
+class CommunityKey(NamedTuple):
+    """A community's identity."""
+
+    tenant_id: UUID
+    community_id: UUID
+
+
 class Change(Request):
     """A change of something that exists; what was not given stays."""
 
@@ -55,6 +62,19 @@ class SmbChange(Change, Profile):
     slug: Slug = ""
 
 
+class CommunityChange(Change, NewCommunity):
+    """A change of any part of one community. Defaults stand for what was not given, and are never read."""
+
+    name: Name = ""
+    state: State = ""
+    slug: Slug = ""
+
+    @property
+    def key(self) -> CommunityKey:
+        """The community's identity."""
+        return CommunityKey(self.tenant_id, self.id)
+
+
 class NewContext(Request):
     """The business context that an SMB is to have instead of its present one."""
 
@@ -72,6 +92,14 @@ def smb_change_from(fields: Mapping[str, Any]) -> SmbChange:
     """Give the request that says `fields`. Raises InvalidField for the first one that is wrong."""
     try:
         return SmbChange(**fields)
+    except ValidationError as error:
+        raise invalid_field(error) from None
+
+
+def community_change_from(fields: Mapping[str, Any]) -> CommunityChange:
+    """Give the request that says `fields`. Raises InvalidField for the first one that is wrong."""
+    try:
+        return CommunityChange(**fields)
     except ValidationError as error:
         raise invalid_field(error) from None
 

@@ -41,8 +41,8 @@ class ExternalIdTaken(Refused):
 class UnknownCommunity(Refused):
     """The tenant has no community of this id."""
 
-    def __init__(self, community_id: UUID, position: int) -> None:
-        super().__init__("community_id", f"there is no community {community_id}", position)
+    def __init__(self, community_id: UUID, position: int = 0, *, field: str = "community_id") -> None:
+        super().__init__(field, f"there is no community {community_id}", position)
 
 
 class UnknownSmb(Refused):
@@ -60,7 +60,7 @@ class SmbDeleted(Refused):
 
 
 class SlugTaken(Refused):
-    """Another SMB of the tenant that is not deleted, or another community, has this slug."""
+    """Another SMB of the tenant that is not deleted has this slug; of a community, another one has it."""
 
     def __init__(self, slug: str, position: int = 0) -> None:
         super().__init__("slug", f"{slug!r} is taken", position)
@@ -72,3 +72,10 @@ class RevisionMismatch(Refused):
     def __init__(self, expected: int, present: int, position: int = 0) -> None:
         super().__init__("expected_revision", f"is at revision {present}, not {expected}", position)
         self.present = present
+
+
+class CommunityTooLarge(Refused):
+    """More SMBs belong to a community than one transaction may hold; they have to be moved away first."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__("id", f"more than {most} SMBs belong to it, deleted ones included: move them first")

@@ -7,8 +7,8 @@ from functools import partial
 from services.campaign.approvals import take_over_approvals
 from services.campaign.decisions import NOBODY, Cause
 from services.engagement.handler import EngagementHandler
-from services.records import changing, deletion, rules, store
-from services.records.changes import NewContext, SmbChange
+from services.records import changing, communities, deletion, rules, store
+from services.records.changes import CommunityChange, CommunityKey, NewContext, SmbChange
 from services.records.changing import ChangedSmbs
 from services.records.errors import ExternalIdTaken, IdErased, IdTaken, UnknownCommunity
 from services.records.profiles import NewCommunity, NewSmb
@@ -73,6 +73,18 @@ class RecordsHandler:
         announcements += await self.engagement.rescore(transaction, [request.key for request in requests], now)
         return Outcome(announcements=announcements)
 
+    async def change_community(self, transaction: Transaction, change: CommunityChange, now: datetime) -> Outcome:
+        """Change a community: see `communities.change_community`."""
+        return await communities.change_community(transaction, change, self.policy, now)
+
+    async def delete_community(
+        self, transaction: Transaction, community: CommunityKey, now: datetime, *, expected_revision: int | None = None
+    ) -> Outcome:
+        """Delete a community: see `communities.delete_community`."""
+        return await communities.delete_community(
+            transaction, community, self.policy, now, expected_revision=expected_revision
+        )
+
     async def change_smbs(
         self,
         transaction: Transaction,
@@ -122,7 +134,7 @@ class RecordsHandler:
         held = set(transaction.locked)
         existing = await store.find_smbs(transaction, [request.key for request in requests])
         joined = {(request.tenant_id, request.community_id) for request in requests if request.community_id is not None}
-        communities = await store.find_communities(transaction, joined, hold=True) if joined else set()
+        joinable = await store.find_communities(transaction, joined, hold=True) if joined else set()
         for position, request in enumerate(requests):
             if request.key not in held:
                 message = "an SMB is created only while its head is locked"
@@ -132,7 +144,7 @@ class RecordsHandler:
             if request.key in existing:
                 raise IdTaken(request.id, position)
             existing.add(request.key)
-            if request.community_id is not None and (request.tenant_id, request.community_id) not in communities:
+            if request.community_id is not None and (request.tenant_id, request.community_id) not in joinable:
                 raise UnknownCommunity(request.community_id, position)
 
     async def _require_free_external_ids(self, transaction: Transaction, requests: Sequence[NewSmb]) -> None:

@@ -3,7 +3,7 @@
 import itertools
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,8 +12,9 @@ import asyncpg
 
 from services.campaign.handler import CampaignHandler
 from services.engagement.handler import EngagementHandler
-from services.records.changes import SmbChange
+from services.records.changes import CommunityChange, CommunityKey, SmbChange
 from services.records.changing import ChangedSmbs
+from services.records.communities import MembersChanged, heads_for_change, heads_for_deletion
 from services.records.handler import RecordsHandler
 from services.records.profiles import NewCommunity, NewSmb
 from shared.runtime.batch import transact
@@ -49,6 +50,8 @@ class RecordsDesk:
     topics: Topics = field(default_factory=Topics)
     engagement: EngagementHandler = field(default_factory=lambda: EngagementHandler(Policy.default(), 5000))
     campaign: CampaignHandler = field(default_factory=lambda: CampaignHandler(Policy.default(), 5000))
+
+    rereadings: int = 0
 
     @property
     def records(self) -> RecordsHandler:
@@ -105,6 +108,37 @@ class RecordsDesk:
     def changing(self, smb: SmbKey, **fields: Any) -> SmbChange:  # noqa: ANN401  any field of the request
         """A request to change an SMB."""
         return SmbChange(tenant_id=smb.tenant_id, id=smb.smb_id, **fields)
+
+    async def change_community(self, community_id: uuid.UUID, **fields: Any) -> Outcome:  # noqa: ANN401  likewise
+        """Change a community, holding its SMBs where that is needed."""
+        change = CommunityChange(tenant_id=self.tenant_id, id=community_id, **fields)
+        return await self._with_members(
+            lambda transaction: heads_for_change(transaction, change),
+            lambda transaction, now: self.records.change_community(transaction, change, now),
+        )
+
+    async def delete_community(self, community_id: uuid.UUID, expected_revision: int | None = None) -> Outcome:
+        """Delete a community, holding its SMBs."""
+        key = CommunityKey(self.tenant_id, community_id)
+        return await self._with_members(
+            lambda transaction: heads_for_deletion(transaction, key),
+            lambda transaction, now: self.records.delete_community(
+                transaction, key, now, expected_revision=expected_revision
+            ),
+        )
+
+    async def _with_members(
+        self,
+        find: Callable[[Transaction], Awaitable[Sequence[SmbKey]]],
+        act: Callable[[Transaction, datetime], Awaitable[Outcome]],
+    ) -> Outcome:
+        while True:
+            async with self.database.transaction() as transaction:
+                members = await find(transaction)
+            try:
+                return await transact(self.database, self.topics, members, act)
+            except MembersChanged:
+                self.rereadings += 1
 
     async def create_communities(self, *requests: NewCommunity) -> None:
         """Create communities in one transaction."""
