@@ -50,6 +50,8 @@ def register(app: FastAPI) -> None:
 def problem_of(refused: Refused) -> Problem:
     """The problem for what a service refuses: its kind is the name of the error, 409 unless it says otherwise."""
     status = next((status for kind, status in _STATUSES.items() if isinstance(refused, kind)), 409)
+    if isinstance(refused, UnknownCommunity) and refused.field == "id":  # the address names it, not the body
+        status = 404
     name = _CAPITAL.sub("-", type(refused).__name__).lower()
     field = _FIELDS.get(type(refused), refused.field)
     return Problem(status, name, f"{field}: {refused.reason}", errors=[(field, refused.reason)])

@@ -73,16 +73,24 @@ class RecordsHandler:
         announcements += await self.engagement.rescore(transaction, [request.key for request in requests], now)
         return Outcome(announcements=announcements)
 
-    async def change_community(self, transaction: Transaction, change: CommunityChange, now: datetime) -> Outcome:
+    async def change_community(
+        self, transaction: Transaction, change: CommunityChange, now: datetime, cause: Cause = NOBODY
+    ) -> Outcome:
         """Change a community: see `communities.change_community`."""
-        return await communities.change_community(transaction, change, self.policy, now)
+        return await communities.change_community(transaction, change, self.policy, now, cause)
 
     async def delete_community(
-        self, transaction: Transaction, community: CommunityKey, now: datetime, *, expected_revision: int | None = None
+        self,
+        transaction: Transaction,
+        community: CommunityKey,
+        now: datetime,
+        *,
+        expected_revision: int | None = None,
+        cause: Cause = NOBODY,
     ) -> Outcome:
         """Delete a community: see `communities.delete_community`."""
         return await communities.delete_community(
-            transaction, community, self.policy, now, expected_revision=expected_revision
+            transaction, community, self.policy, now, expected_revision=expected_revision, cause=cause
         )
 
     async def change_smbs(

@@ -2,6 +2,6 @@
 
 from fastapi import APIRouter
 
-from services.api.routes import smb_changes, smbs
+from services.api.routes import communities, smb_changes, smbs
 
-ROUTERS: tuple[APIRouter, ...] = (smbs.routes, smb_changes.routes)
+ROUTERS: tuple[APIRouter, ...] = (smbs.routes, smb_changes.routes, communities.routes)
