@@ -143,6 +143,19 @@ async def refresh_for(
     return await campaigns.save()
 
 
+async def command_one(  # noqa: PLR0913, PLR0917  whom, what, by which rules, when and why
+    transaction: Transaction, smb: SmbKey, command: Command, send_time: time, now: datetime, cause: Cause = NOBODY
+) -> tuple[Decision, Outcome]:
+    """Do what somebody asks of one SMB's campaign while they wait for the answer; its head is locked.
+
+    A refused command stores nothing, not even what a refresh would have: the decision says why, and how the campaign
+    stands. Raises KeyError when the tenant has no such SMB.
+    """
+    campaigns = await Campaigns.of(transaction, [smb], send_time, now)
+    decision = campaigns.command(smb, command, cause)
+    return decision, Outcome() if decision.refusal else await campaigns.save()
+
+
 def _applied(smb: SmbKey, transition: Transition, cause: Cause) -> TransitionRow:
     run = transition.campaign
     return TransitionRow(
