@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from services.api.problems import Problem
 from services.api.roles import PREFIX, methods_of
+from services.engagement.views.score_history import InvalidRange
 from services.records.errors import InvalidField, Refused, RevisionMismatch, SmbDeleted, UnknownCommunity, UnknownSmb
 from shared.runtime.errors import is_temporary, is_too_slow, one_line, way_of
 from shared.runtime.logs import logger
@@ -39,6 +40,7 @@ def register(app: FastAPI) -> None:
     handlers: dict[type[Exception], Callable[[Request, Any], Problem]] = {
         Problem: lambda _, problem: problem,
         Refused: lambda _, refused: problem_of(refused),
+        InvalidRange: lambda _, error: Problem(422, "invalid-field", str(error), errors=[(error.field, error.reason)]),
         RequestValidationError: lambda _, error: _invalid(error.errors()),
         HTTPException: _of_http,
         Exception: unexpected,

@@ -16,6 +16,7 @@ from services.api.errors import unexpected
 from services.api.parts import Parts
 from services.api.problems import Problem
 from services.api.roles import LEAST_ROLES, Role
+from services.engagement.views.score_history import InvalidRange
 from services.records.errors import Refused
 from shared.runtime import metrics
 
@@ -86,7 +87,7 @@ async def _answered(answering: Coroutine[Any, Any, Response], request: Request) 
     """Make a problem of what nobody expected, here, where the request still has its id and its place in the log."""
     try:
         return await answering
-    except (Problem, Refused, RequestValidationError, HTTPException, TimeoutError):
+    except (Problem, Refused, InvalidRange, RequestValidationError, HTTPException, TimeoutError):
         raise
     except Exception as error:
         raise unexpected(request, error) from error

@@ -152,8 +152,15 @@ def expiries(today: DayScore, days_ahead: Sequence[DayScore]) -> list[Expiry]:
 
 def worth(event: ScoredEvent, scoring: Scoring, as_of: date) -> int:
     """What one event adds as of a UTC date, caps aside, in billionths of a point."""
-    counted = CountedEvents(event.kind, event.occurred_at.astimezone(UTC).date(), 1)
-    return sum(share.points for share in shares([counted], scoring, as_of).values())
+    age_days = (as_of - event.occurred_at.astimezone(UTC).date()).days
+    if age_days < 0:
+        return 0
+    if event.kind == APPROVED:
+        return _approval(Counter([age_days]), scoring).points
+    weight = getattr(scoring.points, event.kind, None)
+    if weight is None or age_days >= scoring.window_days:
+        return 0
+    return hundredths(weight) * BILLIONTHS_IN_A_HUNDREDTH
 
 
 def _windowed(counts: Counter[str], group: str, kinds: tuple[str, ...], scoring: Scoring) -> Share:

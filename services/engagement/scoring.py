@@ -14,8 +14,9 @@ from shared.schemas.policy import Scoring, hundredths
 ORDINARY_EVENTS = 400
 # Approvals of a hot SMB that are read first; all the others only if these do not reach the cap.
 NEWEST_APPROVALS = 1000
-# PostgreSQL refuses a power that is too small for a float, where Python gives 0; both round to 0 long before.
-HALF_LIVES = 1000
+# PostgreSQL refuses a product that is too small for a float, where Python gives 0; both round to 0 long before. An
+# approval before a history may decay by so much twice.
+HALF_LIVES = 500
 
 
 def parameters(scoring: Scoring, as_of: date) -> dict[str, Any]:
@@ -43,26 +44,72 @@ def total() -> str:
 
 def approval_sum(scoring: Scoring) -> str:
     """The decayed points of all approved approvals among the rows, as a float."""
-    per_approval = (
-        f"CAST('{scoring.approval.points}' AS float8) * power(CAST(0.5 AS float8),"
-        f" least({HALF_LIVES}, (:as_of - CAST(occurred_at AT TIME ZONE 'UTC' AS date))"
-        f" / CAST({scoring.approval.half_life_days} AS float8)))"
+    decay = _decay(scoring, "(:as_of - CAST(occurred_at AT TIME ZONE 'UTC' AS date))")
+    return (
+        f"coalesce(sum({_approval_points(scoring)} * {decay})"
+        f" FILTER (WHERE kind = '{APPROVED}' AND occurred_at < :until), 0)"
     )
-    return f"coalesce(sum({per_approval}) FILTER (WHERE kind = '{APPROVED}' AND occurred_at < :until), 0)"
 
 
 def _capped_approval(scoring: Scoring, points: str) -> str:
     return f"CAST(round(least({scoring.caps.approval}, {points}) * {BILLIONTHS}) AS bigint) AS approval"
 
 
+def _approval_points(scoring: Scoring) -> str:
+    return f"CAST('{scoring.approval.points}' AS float8)"
+
+
+def _decay(scoring: Scoring, age_days: str) -> str:
+    """What is left of an approval's points after so many days."""
+    half_lives = f"{age_days} / CAST({scoring.approval.half_life_days} AS float8)"
+    return f"power(CAST(0.5 AS float8), least({HALF_LIVES}, {half_lives}))"
+
+
 def _windowed(scoring: Scoring, group: str) -> str:
-    cases = " ".join(f"WHEN '{kind}' THEN {_weight(scoring, kind)}" for kind in GROUPS[group])
-    cap = hundredths(getattr(scoring.caps, group))
     inside = "FILTER (WHERE occurred_at >= :since AND occurred_at < :until)"
-    return (
-        f"least({cap}, coalesce(sum(CASE kind {cases} END) {inside}, 0))"
-        f" * CAST({BILLIONTHS_IN_A_HUNDREDTH} AS bigint) AS {group}"
-    )
+    return _capped(scoring, group, f"sum({_points(scoring, group)}) {inside}")
+
+
+def _points(scoring: Scoring, group: str) -> str:
+    """What one event of the group is worth, in hundredths; NULL for an event of another group."""
+    cases = " ".join(f"WHEN '{kind}' THEN {_weight(scoring, kind)}" for kind in GROUPS[group])
+    return f"CASE kind {cases} END"
+
+
+def _capped(scoring: Scoring, group: str, points: str) -> str:
+    cap = hundredths(getattr(scoring.caps, group))
+    return f"least({cap}, coalesce({points}, 0)) * CAST({BILLIONTHS_IN_A_HUNDREDTH} AS bigint) AS {group}"
+
+
+def history(scoring: Scoring) -> str:
+    """A query over `counted` (kind, day, events) that gives the four for each `day` from :first to :last.
+
+    `counted` has all approvals up to :last, and the other events of these days and of the window before them. What it
+    costs depends on days alone: each group is summed once per day and then over the window, and approvals up to
+    :first are taken together before they decay on.
+    """
+    groups = ", ".join(f"sum(events * {_points(scoring, group)}) AS {group}" for group in GROUPS)
+    past = f"(ORDER BY day ROWS BETWEEN {scoring.window_days - 1} PRECEDING AND CURRENT ROW)"
+    windowed = ", ".join(_capped(scoring, group, f"CAST(sum({group}) OVER {past} AS bigint)") for group in GROUPS)
+    approved = f"events * {_approval_points(scoring)} * {_decay(scoring, 'greatest(CAST(:first AS date) - day, 0)')}"
+    left = f"sum(points * {_decay(scoring, '(scored.day - approvals.day)')})"
+    approval = f"(SELECT coalesce({left}, 0) FROM approvals WHERE approvals.day <= scored.day)"
+    return f"""
+        WITH daily AS (
+            SELECT day, {groups} FROM counted WHERE kind <> '{APPROVED}' GROUP BY day
+        ), windowed AS (
+            SELECT day, {windowed}
+            FROM (
+                SELECT CAST(:first AS date) + number AS day
+                FROM generate_series({1 - scoring.window_days}, CAST(:last AS date) - CAST(:first AS date)) AS number
+            ) AS every LEFT JOIN daily USING (day)
+        ), approvals AS MATERIALIZED (
+            SELECT greatest(day, CAST(:first AS date)) AS day, sum({approved}) AS points
+            FROM counted WHERE kind = '{APPROVED}' GROUP BY 1
+        )
+        SELECT scored.*, {_capped_approval(scoring, approval)}
+        FROM windowed AS scored WHERE day >= CAST(:first AS date)
+    """
 
 
 def probe(scoring: Scoring) -> str:

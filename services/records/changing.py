@@ -68,22 +68,23 @@ async def change_smbs(  # noqa: PLR0913  what to change, by which rules, when an
     ExternalIdTaken; a name that another request of the call gives up is not free yet. Raises ValueError for two
     requests about one SMB, or an SMB whose head is not locked.
     """
-    require_held(transaction, [change.key for change in changes])
-    before = await profile_store.read_profiles(transaction, [change.key for change in changes]) if changes else {}
+    keys = [change.key for change in changes]
+    require_held(transaction, keys)
+    before = await profile_store.read_profiles(transaction, keys) if changes else {}
     taken = await _find_taken(transaction, changes, before)
     after: dict[SmbKey, StoredProfile] = {}
     refused: list[Refused] = []
-    for position, change in enumerate(changes):
+    for position, (smb, change) in enumerate(zip(keys, changes, strict=True)):
         try:
-            _require_changeable(transaction, change, before.get(change.key), position)
-            profile = changed(before[change.key], change.given, policy)
-            _take(change.tenant_id, before[change.key], profile, taken, position)
+            _require_changeable(transaction, change, before.get(smb), position)
+            profile = changed(before[smb], change.given, policy)
+            _take(smb.tenant_id, before[smb], profile, taken, position)
         except Refused as error:
             if not partly:
                 raise
             refused.append(error)
         else:
-            after[change.key] = profile
+            after[smb] = profile
     after = {smb: profile for smb, profile in after.items() if profile != before[smb]}
     # Before the profiles are stored: the database refuses do_not_contact while a campaign runs.
     becoming = {smb: _becoming(smb, before[smb], profile, taken) for smb, profile in after.items()}

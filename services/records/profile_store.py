@@ -135,9 +135,7 @@ async def replace_context(transaction: Transaction, smb: SmbKey, context: Mappin
     return bool((await transaction.execute(REPLACE_CONTEXT, parameters)).rowcount)
 
 
-def _profile(values: Sequence[Any]) -> StoredProfile:
-    profile = StoredProfile(*values)
-    return profile._replace(
-        services_activated=tuple(values[_ACTIVATED]),
-        services_approved_pending=tuple(values[_PENDING]),
-    )
+def _profile(values: list[Any]) -> StoredProfile:
+    for place in (_ACTIVATED, _PENDING):
+        values[place] = tuple(values[place])
+    return StoredProfile(*values)

@@ -1,4 +1,4 @@
-"""One SMB, whole: every field that the requirements name, as it is stored now."""
+"""SMBs as they are stored now, with every field that the requirements name."""
 
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -11,28 +11,29 @@ from shared.runtime.database import Transaction
 from shared.schemas.identity import SmbKey
 
 # The lists as jsonb arrive as Python values; score and last moments stand in the head.
-SMB_COLUMNS = """
+LISTED_COLUMNS = """
     smb.tenant_id, smb.id, smb.community_id, smb.slug, smb.external_id, smb.business_name, smb.primary_email,
-    smb.primary_phone, smb.industry_category, smb.business_description, smb.business_context, smb.engagement_tier,
+    smb.primary_phone, smb.industry_category, smb.business_description, smb.engagement_tier,
     head.engagement_score, head.engagement_scored_on, smb.campaign_status, smb.current_campaign_id,
     smb.manifest_destiny_day, smb.manifest_destiny_start_date, smb.next_scheduled_send, smb.service_model,
     smb.services_activated, smb.services_approved_pending, smb.email_opted_in, smb.sms_opted_in, smb.rvm_opted_in,
     smb.phone_opted_in, smb.do_not_contact, smb.data_quality_score, head.last_email_open, head.last_email_click,
     head.last_content_view, head.last_approval, smb.created_at, smb.updated_at, smb.deleted_at, smb.revision
 """
-_WITH_HEAD = "smbs AS smb JOIN smb_heads AS head ON head.tenant_id = smb.tenant_id AND head.smb_id = smb.id"
-READ_BY_ID = text(f"SELECT {SMB_COLUMNS} FROM {_WITH_HEAD} WHERE smb.tenant_id = :tenant_id AND smb.id = :id")  # noqa: S608
+SMB_COLUMNS = f"{LISTED_COLUMNS}, smb.business_context"
+WITH_HEAD = "smbs AS smb JOIN smb_heads AS head ON head.tenant_id = smb.tenant_id AND head.smb_id = smb.id"
+READ_BY_ID = text(f"SELECT {SMB_COLUMNS} FROM {WITH_HEAD} WHERE smb.tenant_id = :tenant_id AND smb.id = :id")  # noqa: S608
 READ_BY_SLUG = text(
     f"""
-    SELECT {SMB_COLUMNS} FROM {_WITH_HEAD}
+    SELECT {SMB_COLUMNS} FROM {WITH_HEAD}
     WHERE smb.tenant_id = :tenant_id AND smb.slug = :slug AND smb.deleted_at IS NULL
     """,  # noqa: S608  constants of this module
 )
 
 
 @dataclass(frozen=True, slots=True)
-class SmbRecord:
-    """An SMB as it is stored. `revision` counts the changes of its profile."""
+class ListedSmb:
+    """An SMB as it is stored, without its business context, which may be long. `revision` counts profile changes."""
 
     tenant_id: UUID
     id: UUID
@@ -44,7 +45,6 @@ class SmbRecord:
     primary_phone: str | None
     industry_category: str | None
     business_description: str | None
-    business_context: dict[str, Any]
     engagement_tier: int
     engagement_score: int
     engagement_scored_on: date | None
@@ -73,7 +73,7 @@ class SmbRecord:
 
     @classmethod
     def of(cls, row: RowMapping) -> Self:
-        """Make one of a row with SMB_COLUMNS."""
+        """Make one of a row with the columns."""
         return cls(**{field.name: row[field.name] for field in fields(cls)})
 
     @property
@@ -95,6 +95,13 @@ class SmbRecord:
     def can_contact_via_rvm(self) -> bool:
         """Likewise for ringless voicemail, with a phone."""
         return self.rvm_opted_in and not self.do_not_contact and self.primary_phone is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SmbRecord(ListedSmb):
+    """An SMB, whole."""
+
+    business_context: dict[str, Any]
 
 
 async def read_smb(transaction: Transaction, smb: SmbKey, *, deleted_too: bool = False) -> SmbRecord | None:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.runtime.database import Transaction
 from shared.schemas.identity import SmbKey
 
 # Missing heads are inserted before any existing one is locked: a transaction that waits for another's insert then
@@ -117,6 +118,12 @@ async def lock_range(connection: AsyncConnection, first: SmbKey, last: SmbKey) -
     erased = frozenset(key for key, row in zip(keys, rows, strict=True) if row.erased_at is not None)
     clock, epoch = (await connection.execute(CLOCK)).one()
     return Locked(keys, erased, _latest(clock, max((row.last_now for row in rows), default=None)), epoch)
+
+
+async def read_clock(transaction: Transaction) -> datetime:
+    """The database's clock, for whoever only looks and holds no head."""
+    now: datetime = (await transaction.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return now
 
 
 async def number(connection: AsyncConnection, counts: dict[SmbKey, int], now: datetime) -> dict[SmbKey, int]:

@@ -24,7 +24,7 @@ async def test_a_community_is_created_changed_replaced_and_deleted(client: Clien
 
 
 async def test_another_time_zone_and_a_deletion_reach_the_smbs(client: Client) -> None:
-    community = await _community(client, timezone="America/New_York")
+    community = await create_community(client, timezone="America/New_York")
     smb = await client.create_smb(community_id=community["id"])
     await client.fetch(START, client.tenant_id, smb["id"])
     path = f"/communities/{community['id']}"
@@ -49,7 +49,8 @@ async def test_a_wrong_field_is_named(client: Client) -> None:
         assert problem_of(answer, 422, "invalid-field")["errors"][0]["field"] == field
 
 
-async def _community(client: Client, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  any field
+async def create_community(client: Client, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  any field
+    """Create a community and give it."""
     answer = await client.ask("POST", "/communities", json={"name": "Harlem", "state": "NY"} | fields)
     assert answer.status_code == 201, answer.text
     community: dict[str, Any] = answer.json()

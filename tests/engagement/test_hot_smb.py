@@ -1,30 +1,35 @@
-"""A batch reads no more of an SMB's events than reach the caps, however many there are."""
+"""However many events an SMB has, a batch reads no more of them than reach the caps, a timeline little over a page."""
 
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import CursorResult, TextClause
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import TextClause
 
 from services.engagement import store
 from services.engagement.handler import EngagementHandler
+from services.engagement.rules import KINDS
 from services.engagement.scoring import NEWEST_APPROVALS, ORDINARY_EVENTS
+from services.engagement.views.sends import campaign_sends
+from services.engagement.views.store import READ_COUNTED
+from services.engagement.views.timeline import APPROVALS, Filter, timeline
 from shared.runtime import heads
-from shared.runtime.database import Database, Transaction
+from shared.runtime.database import Database
 from shared.schemas.engagement import EmailClicked
 from shared.schemas.envelope import Input
 from shared.schemas.identity import Place, SmbKey, event_key
 from shared.schemas.policy import Policy
+from tests.engagement.plans import Noting, plans_of, rows_of_events
 
 POLICY = Policy.default()
 HOT = SmbKey(UUID(int=7), UUID(int=1))
 HOT_EVENTS = 20_000
 # Together the caps of the windowed groups take 86 events: 25 opens, 25 voicemails, 10 clicks, 6 calls, 20 of content.
 TO_THE_CAPS = 86
+# So many events of a kind share each moment; a page takes those of its last moment whole.
+AT_ONE_MOMENT = HOT_EVENTS // 8 // 28 + 1
 
 # Every kind in turn, all within the window; the others are there so that the hot one is an exception to the planner.
 FILL = """
@@ -34,20 +39,6 @@ SELECT $1, $2::uuid, gen_random_uuid(), now() - number % 28 * interval '1 day', 
     CASE WHEN kind::text LIKE 'approval%' THEN 'Web' END, CASE WHEN kind = 'email_clicked' THEN 'https://x.test' END
 FROM generate_series(1, $3::integer / 8) AS number, unnest(enum_range(NULL::engagement_kind)) AS kind
 """
-
-
-class Noting(Transaction):
-    """A transaction that keeps what it executes."""
-
-    __slots__ = ("executed",)
-
-    def __init__(self, connection: AsyncConnection, locked: Sequence[SmbKey]) -> None:
-        super().__init__(connection, locked)
-        self.executed: list[tuple[TextClause, Mapping[str, Any]]] = []
-
-    async def execute(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
-        self.executed.append((statement, parameters or {}))
-        return await super().execute(statement, parameters)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +67,43 @@ async def test_a_batch_reads_few_of_a_hot_smbs_events(database: Database) -> Non
     assert sum(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans[1:]) < sum(most)
 
 
+@pytest.mark.usefixtures("database")
+async def test_a_timeline_reads_little_more_than_a_page_of_each_kind(database_url: str) -> None:
+    api = Database.create(database_url, role="smb_api")
+    today, size = datetime.now(UTC).date(), 50
+    async with api.of(HOT.tenant_id).connect() as connection:
+        transaction = Noting(connection)
+        first = await timeline(transaction, HOT, POLICY.score, today, size)
+        await timeline(transaction, HOT, POLICY.score, today, size, after=first.last)
+        ahead = datetime.now(UTC) + timedelta(days=9)
+        await timeline(transaction, HOT, POLICY.score, today, size, only=Filter(APPROVALS, until=ahead))
+        await campaign_sends(transaction, HOT, size, reactions_most=100)
+        await connection.rollback()
+    plans = await plans_of(api, transaction.executed, HOT.tenant_id)
+    await api.close()
+    a_kind = size + 1 + AT_ONE_MOMENT
+    # Behind a position, those of its own moment are passed over once more.
+    most = [8 * a_kind, 8 * (a_kind + AT_ONE_MOMENT), 2 * a_kind, 3 * 101]
+    read = [rows_of_events(plan) for plan in plans]
+    assert [min(*pair) for pair in zip(read, most, strict=True)] == read
+    assert min(read) > size
+    assert sum(most) < HOT_EVENTS / 5
+
+
+@pytest.mark.usefixtures("database")
+async def test_counting_reads_the_index_alone(database_url: str) -> None:
+    api = Database.create(database_url, role="smb_api")
+    async with api.of(HOT.tenant_id).connect() as connection:
+        transaction = Noting(connection)
+        await transaction.execute(READ_COUNTED, HOT._asdict() | {"kinds": list(KINDS), "since": datetime.now(UTC)})
+        await connection.rollback()
+    (plan,) = await plans_of(api, transaction.executed, HOT.tenant_id)
+    await api.close()
+    # All approvals, and of the other events none: they lie before the moment that was asked for.
+    assert round(rows_of_events(plan)) in range(HOT_EVENTS // 8, HOT_EVENTS // 8 + 8)  # averages are rounded
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < HOT_EVENTS / 8 / 10
+
+
 async def statements_of_a_batch(database: Database) -> list[tuple[TextClause, Mapping[str, Any]]]:
     """What the handler executes for a new event of the hot SMB and one that comes again."""
     now = datetime.now(UTC)
@@ -95,36 +123,3 @@ def click(id_: str, time: datetime) -> Input:
     data = EmailClicked(smb_id=HOT.smb_id, message_id="m", url="https://example.test/")
     place = Place("any", 0, int(time.timestamp()))
     return Input(type(data).__name__, "/test", id_, time, HOT, data, None, place, event_key("/test", id_), 0)
-
-
-async def plans_of(
-    database: Database, executed: Sequence[tuple[TextClause, Mapping[str, Any]]]
-) -> list[dict[str, Any]]:
-    """How each statement was executed, planned as the workers' connections plan."""
-    connection = await database.raw_connection("smb-crm plan")
-    plans = []
-    try:
-        for number, (statement, parameters) in enumerate(executed):
-            compiled = statement.compile(dialect=database.engine.dialect)
-            values = ", ".join(literal(parameters[name]) for name in compiled.positiontup or ())
-            await connection.execute(f"PREPARE statement_{number} AS {compiled}")
-            explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE statement_{number} ({values})"
-            plans.append(json.loads(await connection.fetchval(explain))[0]["Plan"])
-    finally:
-        await connection.close()
-    return plans
-
-
-def rows_of_events(plan: dict[str, Any]) -> float:
-    """How many events were looked at, whether or not they were of use."""
-    own = 0
-    if "Scan" in plan["Node Type"] and plan.get("Relation Name", "").startswith("engagement_events"):
-        seen = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
-        own = plan["Actual Loops"] * sum(plan.get(name, 0) for name in seen)
-    return own + sum(rows_of_events(child) for child in plan.get("Plans", ()))
-
-
-def literal(value: object) -> str:
-    if isinstance(value, list):
-        return "'{" + ",".join("NULL" if one is None else f'"{one}"' for one in value) + "}'"
-    return f"'{value}'"

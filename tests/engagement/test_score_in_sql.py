@@ -1,9 +1,7 @@
 """The SQL score equals the pure score: 10,000 random SMBs with random policies, events and dates."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import count
 from uuid import UUID
 
 import pytest
@@ -13,45 +11,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.engagement import store
-from services.engagement.rules import ScoredEvent, score
-from services.engagement.store import EventRow, LastSeen
+from services.engagement.rules import score
+from services.engagement.store import LastSeen
 from shared.runtime import heads
 from shared.runtime.database import Database, Transaction
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import ApprovalDecay, Caps, EventPoints, Scoring
+from tests.engagement.histories import TENANT, TODAY, events_of, histories, insert, scorings
 
 EXAMPLES = 250
 SMBS_IN_AN_EXAMPLE = 40  # 250 * 40 = 10,000 cases
-TENANT = UUID(int=7)
-KINDS = [
-    "email_opened",
-    "rvm_delivered",
-    "email_clicked",
-    "callback_received",
-    "content_viewed",
-    "content_completed",
-    "approval_approved",
-    "approval_rejected",
-]
-TODAY = date(2026, 3, 8)
-
-weights = st.decimals(0, 20, places=2)
-caps = st.decimals(0, 100, places=2)
-scorings = st.builds(
-    Scoring,
-    window_days=st.integers(1, 60),
-    points=st.builds(EventPoints, **dict.fromkeys(EventPoints.model_fields, weights)),
-    caps=st.builds(Caps, **dict.fromkeys(Caps.model_fields, caps)),
-    approval=st.builds(ApprovalDecay, points=weights, half_life_days=st.integers(1, 120)),
-)
-moments = st.builds(
-    lambda days, seconds: datetime(2026, 3, 8, tzinfo=UTC) + timedelta(days=days, seconds=seconds),
-    st.one_of(st.integers(-70, 1), st.integers(-900, -60), st.sampled_from([-20_000, -700_000, -739_000])),
-    st.one_of(st.just(0), st.integers(0, 86_399), st.just(86_399)),
-)
-# One event many times makes an SMB hot: it is then scored by look-ups per kind.
-repetitions = st.integers(0, 40).map(lambda drawn: {38: 25, 39: 401, 40: 450}.get(drawn, 1))
-histories = st.lists(st.tuples(st.sampled_from(KINDS), moments, repetitions), max_size=6)
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +44,12 @@ async def test_sql_and_pure_score_agree(
     smbs = [SmbKey(TENANT, UUID(int=number)) for number in range(1, len(histories) + 1)]
     now = datetime.combine(as_of, datetime.min.time(), UTC) + timedelta(hours=13)
     expected = {
-        smb: score(_events(history), scoring, as_of).score for smb, history in zip(smbs, histories, strict=True)
+        smb: score(events_of(history), scoring, as_of).score for smb, history in zip(smbs, histories, strict=True)
     }
     async with database.engine.connect() as connection:
         await heads.lock(connection, smbs)
         transaction = Transaction(connection, smbs)
-        await _insert(transaction, dict(zip(smbs, histories, strict=True)), now)
+        await insert(transaction, dict(zip(smbs, histories, strict=True)), now)
         await store.score_touched(transaction, dict.fromkeys(smbs, LastSeen(None, None, None, None)), scoring, now)
         assert await _scores(connection) == expected
         await connection.execute(text("UPDATE smb_heads SET engagement_score = 0, engagement_scored_on = NULL"))
@@ -102,33 +71,11 @@ async def test_a_hot_smb_with_many_old_approvals_is_scored_from_all_of_them(data
     async with database.engine.connect() as connection:
         await heads.lock(connection, [smb])
         transaction = Transaction(connection, [smb])
-        await _insert(transaction, {smb: history}, now)
+        await insert(transaction, {smb: history}, now)
         await store.score_touched(transaction, {smb: LastSeen(None, None, None, None)}, scoring, now)
-        expected = score(_events(history), scoring, now.date()).score
+        expected = score(events_of(history), scoring, now.date()).score
         assert (await _scores(connection))[smb] == expected == 19
         await connection.rollback()
-
-
-def _events(history: Iterable[tuple[str, datetime, int]]) -> list[ScoredEvent]:
-    return [ScoredEvent(kind, moment) for kind, moment, times in history for _ in range(times)]
-
-
-async def _insert(
-    transaction: Transaction, histories: dict[SmbKey, list[tuple[str, datetime, int]]], now: datetime
-) -> None:
-    numbers = count()
-    rows = [
-        EventRow(
-            *smb, UUID(int=next(numbers)), kind, moment, "/test", "id", "reference", None,
-            "service" if kind.startswith("approval") else None, "https://x" if kind == "email_clicked" else None,
-            None, None, 0, 0,
-        )
-        for smb, history in histories.items()
-        for kind, moment, times in history
-        for _ in range(times)
-    ]  # fmt: skip
-    if rows:
-        assert await store.insert_events(transaction, rows, now) == len(rows)
 
 
 async def _scores(connection: AsyncConnection) -> dict[SmbKey, int]:

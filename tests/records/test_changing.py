@@ -1,13 +1,16 @@
 """Changing SMBs in a real database, under the role of the API."""
 
+import asyncio
 import json
 import uuid
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.records.changes import NewContext
+from services.records.changing import ChangedSmbs
 from services.records.errors import (
     ExternalIdTaken,
     Refused,
@@ -55,7 +58,7 @@ async def test_a_change_is_stored_scored_and_told(desk: RecordsDesk) -> None:
 
     after = await stored(desk, request.key)
     assert after["updated_at"] > before["updated_at"]
-    differing = {name for name in after if after[name] != before[name]} - {"updated_at"}
+    differing = {name for name in after if after[name] != before[name]} - {"updated_at", "sort_name"}
     assert differing == {
         "business_name",
         "primary_email",
@@ -223,6 +226,38 @@ async def test_another_tenants_smb_is_unknown(desk: RecordsDesk) -> None:
     await desk.fetch("INSERT INTO smb_heads (tenant_id, smb_id) VALUES ($1, $2)", *theirs.key)
     with pytest.raises(UnknownSmb):
         await desk.change(desk.changing(SmbKey(desk.tenant_id, theirs.id), business_name="Mine"))
+
+
+async def test_changes_that_race_for_a_name_are_refused_but_one(desk: RecordsDesk) -> None:
+    requests = [desk.smb(business_name=f"Shop {number}") for number in range(8)]
+    await desk.create(*requests)
+    for name, error in (("slug", SlugTaken), ("external_id", ExternalIdTaken)):
+        changes = [desk.changing(request.key, **{name: "wanted"}) for request in requests]
+        results = await asyncio.gather(*map(desk.change, changes), return_exceptions=True)
+        assert Counter(type(result) for result in results) == {ChangedSmbs: 1, error: 7}
+
+
+async def test_changes_of_one_smb_that_race_are_told_one_after_another(desk: RecordsDesk) -> None:
+    request = desk.smb(services_activated=())
+    await desk.create(request)
+    await asyncio.gather(
+        *(desk.change(desk.changing(request.key, service_model=f"model {number}")) for number in range(6)),
+        *(desk.approve([approval(request.key, f"service {number}")]) for number in range(3)),
+        *(desk.change(desk.changing(request.key, services_activated=(f"service {number}",))) for number in range(3)),
+    )
+    row = await stored(desk, request.key)
+    present = {"service_model": row["service_model"]} | {
+        name: tuple(json.loads(row[name])) for name in ("services_activated", "services_approved_pending")
+    }
+    chains: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
+    story = await desk.story(request.key)
+    for update in story[1:]:
+        for name, change in update["changes"].items():
+            chains[name].append(change)
+    assert row["revision"] == len(story)
+    for name, chain in chains.items():
+        assert [change["old"] for change in chain[1:]] == [change["new"] for change in chain[:-1]]
+        assert chain[-1]["new"] == present[name]
 
 
 async def test_a_business_context_is_replaced_and_told_to_nobody(desk: RecordsDesk) -> None:

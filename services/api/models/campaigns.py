@@ -1,10 +1,8 @@
 """What can be asked of a campaign."""
 
-from datetime import date
-from typing import Annotated
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
-
+from services.api.times import Day
 from services.records.profiles import Name, ShortText
 
 REASON = "Why, in your words; kept with the transition and told in the announcement."
@@ -26,11 +24,6 @@ class CampaignPause(BaseModel):
     reason: Name = Field(description=REASON)
 
 
-def _full_date(value: object) -> object:
-    """A date is written YYYY-MM-DD; numbers of seconds are none."""
-    return value if isinstance(value, str | date) else str(value)
-
-
 START_DATE: list[JsonValue] = [{"start_date": "2999-01-04"}]
 
 
@@ -39,4 +32,4 @@ class CampaignSchedule(CampaignReason):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": START_DATE})
 
-    start_date: Annotated[date, BeforeValidator(_full_date), Field(description="Local date of the first send, ahead.")]
+    start_date: Day = Field(description="Local date of the first send, ahead.")

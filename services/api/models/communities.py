@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.records.changes import Slug
-from services.records.community_store import CommunityRecord
+from services.records.community_store import CommunityRecord, CommunityStats
 from services.records.profiles import POPULATION_MAX, JsonObject, Name, ShortText, State, Zone
 
 EXAMPLE: dict[str, JsonValue] = {
@@ -40,6 +40,24 @@ class Community(BaseModel):
         values = asdict(record)
         del values["tenant_id"], values["revision"]
         return cls.model_construct(**values)
+
+
+class Stats(BaseModel):
+    """The SMBs of a community that are not deleted, counted."""
+
+    smbs: int
+    active: int = Field(description="With a running campaign.")
+    by_tier: dict[str, int] = Field(description="By tier, 1 (best) to 4.", examples=[{"1": 3, "2": 5, "3": 9, "4": 40}])
+    by_campaign_status: dict[str, int]
+    mean_score: float | None = Field(description="With two decimals; null where there is no SMB.")
+    contactable_by_email: int
+    contactable_by_rvm: int
+
+    @classmethod
+    def of(cls, stats: CommunityStats) -> "Stats":
+        """Show what was counted."""
+        values = asdict(stats)
+        return cls(**values | {"by_tier": {str(tier): smbs for tier, smbs in stats.by_tier.items()}})
 
 
 class CommunityProfile(BaseModel):

@@ -2,22 +2,27 @@
 
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
 
+from services.api.models.communities import Community
+from services.api.models.engagement import CampaignSend, TimelineEvent
+from services.records import reading as records
 from services.records.changes import Slug
 from services.records.profiles import Email, JsonObject, LongText, Name, Phone, Services, ShortText
-from services.records.reading import SmbRecord
 from shared.schemas.policy import Policy
 
 EXAMPLE_ID = "0b7b4a0e-5c0e-4a56-9d6b-0f4f6f1f2a11"
 CampaignStatus = Literal["draft", "scheduled", "running", "paused", "completed", "cancelled"]
 
 
-class Smb(BaseModel):
-    """One SMB, whole. The `ETag` counts the changes of its profile; score, tier and campaign change by themselves."""
+class ListedSmb(BaseModel):
+    """One SMB, without its business context.
+
+    The `ETag` counts the changes of its profile; score, tier and campaign change by themselves.
+    """
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     slug: str = Field(description="Readable name in addresses, unique in the tenant.", examples=["cafe-alma"])
@@ -28,7 +33,6 @@ class Smb(BaseModel):
     primary_phone: str | None = Field(examples=["+1 212 555 0100"])
     industry_category: str | None = Field(examples=["Restaurants"])
     business_description: str | None
-    business_context: dict[str, JsonValue] = Field(description="Whatever else is known of the business.")
     engagement_tier: int = Field(description="1 (best) to 4.", ge=1, le=4, examples=[2])
     engagement_tier_name: str = Field(description="The tier's name by the policy.", examples=["Active"])
     engagement_score: int = Field(description="0 to 100.", ge=0, le=100, examples=[67])
@@ -59,12 +63,28 @@ class Smb(BaseModel):
     deleted_at: datetime | None = Field(description="When it was deleted; it can be restored for 90 days.")
 
     @classmethod
-    def of(cls, record: SmbRecord, policy: Policy) -> "Smb":
+    def of(cls, record: records.ListedSmb, policy: Policy) -> Self:
         """Show a record, with its tier's name by the policy."""
-        return cls.model_construct(**shown(record, policy))
+        made: Self = cls.model_construct(**shown(record, policy))  # type: ignore[assignment]
+        return made
 
 
-def shown(record: SmbRecord, policy: Policy) -> dict[str, Any]:
+class Smb(ListedSmb):
+    """One SMB, whole."""
+
+    business_context: dict[str, JsonValue] = Field(description="Whatever else is known of the business.")
+
+
+class SmbWith(Smb):
+    """One SMB, whole, with what belongs to it as far as it was asked for: the newest 50 of each."""
+
+    community: Community | None = Field(default=None, description="With `include=community`.")
+    approvals: list[TimelineEvent] | None = Field(default=None, description="With `include=approvals`.")
+    content_views: list[TimelineEvent] | None = Field(default=None, description="With `include=content_views`.")
+    campaign_sends: list[CampaignSend] | None = Field(default=None, description="With `include=campaign_sends`.")
+
+
+def shown(record: records.ListedSmb, policy: Policy) -> dict[str, Any]:
     """The values of `Smb`; they come from the database, whose CHECKs hold them to the same bounds."""
     values = asdict(record)
     del values["tenant_id"], values["revision"]

@@ -2,6 +2,12 @@
 
 from fastapi import APIRouter
 
-from services.api.routes import campaigns, communities, smb_changes, smbs
+from services.api.routes import campaigns, communities, engagement, smb_changes, smbs
 
-ROUTERS: tuple[APIRouter, ...] = (smbs.routes, smb_changes.routes, campaigns.routes, communities.routes)
+ROUTERS: tuple[APIRouter, ...] = (
+    smbs.routes,
+    smb_changes.routes,
+    engagement.routes,
+    campaigns.routes,
+    communities.routes,
+)

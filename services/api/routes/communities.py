@@ -2,23 +2,29 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
+from fastapi import Query
 from starlette.responses import Response
 
 from services.api.causes import Because
 from services.api.idempotency import Answer
-from services.api.models.communities import Community, CommunityToChange, CommunityToCreate, CommunityToReplace
+from services.api.listing import page_of_smbs
+from services.api.models.communities import Community, CommunityToChange, CommunityToCreate, CommunityToReplace, Stats
+from services.api.models.lists import CommunityListQuery
+from services.api.models.smbs import ListedSmb
+from services.api.paging import LIMIT_DEFAULT, CursorText, Limit, PageOf
 from services.api.parts import Ours, Parts, Tenant
 from services.api.problems import Problem, documented
 from services.api.routing import router
 from services.api.versions import IfMatch, etag, expected_revision
 from services.api.writing import Act, Writer, Writing
 from services.campaign.decisions import Cause
+from services.records import listing
 from services.records.changes import CommunityKey, community_change_from
 from services.records.communities import MembersChanged, heads_for_change, heads_for_deletion
-from services.records.community_store import CommunityRecord, read_community
+from services.records.community_store import CommunityRecord, community_stats, read_community
 from services.records.profiles import community_from
 from shared.runtime.database import TenantDatabase, Transaction
 from shared.runtime.outcome import Outcome
@@ -42,6 +48,35 @@ async def create_community(body: CommunityToCreate, parts: Ours, tenant: Tenant,
         return outcome, _answer(found, status=CREATED)
 
     return await writing.write([], create)
+
+
+@routes.get("", response_model=PageOf[Community])
+async def list_communities(
+    tenant: Tenant, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None
+) -> PageOf[Community]:
+    """List communities by name."""
+    async with tenant.transaction() as transaction:
+        page = await listing.list_communities(transaction, tenant.tenant_id, limit, cursor=cursor)
+    return PageOf(items=[Community.of(community) for community in page.entries], next_cursor=page.last)
+
+
+@routes.get("/{community_id}/smbs", response_model=PageOf[ListedSmb], responses=documented(404))
+async def list_smbs_of_community(
+    community_id: UUID, asked: Annotated[CommunityListQuery, Query()], parts: Ours, tenant: Tenant
+) -> Response:
+    """List the SMBs of a community; with the filters and orders of all SMBs."""
+    async with tenant.transaction() as transaction:
+        await _existing(transaction, CommunityKey(tenant.tenant_id, community_id))
+    return await page_of_smbs(asked, parts, tenant, community_id=community_id)
+
+
+@routes.get("/{community_id}/stats", response_model=Stats, responses=documented(404))
+async def get_community_stats(community_id: UUID, tenant: Tenant) -> Stats:
+    """Count the SMBs of a community."""
+    community = CommunityKey(tenant.tenant_id, community_id)
+    async with tenant.transaction() as transaction:
+        await _existing(transaction, community)
+        return Stats.of(await community_stats(transaction, community))
 
 
 @routes.get("/{community_id}", response_model=Community, responses=documented(404))
