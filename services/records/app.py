@@ -4,6 +4,10 @@ from typing import Annotated, TypeAlias
 
 from faststream.asgi import AsgiFastStream
 
+from services.engagement.handler import EngagementHandler
+from services.records import job_tidying, job_work
+from services.records.handler import RecordsHandler
+from services.records.job_work import JobWork
 from services.records.upkeep import Upkeep
 from shared.runtime.settings import Settings, load_settings
 from shared.runtime.subscriber import Records, batch_options, described
@@ -42,4 +46,17 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
         """Clean up one key range of SMBs, or compute its data quality."""
         await shards.process(records, shards_in.consumer)
 
+    records = RecordsHandler(worker.policy, EngagementHandler(worker.policy, settings.shard_max_smbs))
+    jobs = JobWork(worker.database, worker.topics, records)
+
+    async def do_chunks() -> None:
+        """Do chunks of imports, bulk updates and moved time zones."""
+        await jobs.advance(worker.line.shutting_down.is_set)
+
+    async def tidy_jobs() -> None:
+        """Clear up after uploads that broke off and jobs that ended long ago."""
+        await job_tidying.tidy_jobs(worker.database)
+
+    worker.repeat(do_chunks, job_work.PAUSE_SECONDS)
+    worker.repeat(tidy_jobs, job_tidying.EVERY_SECONDS)
     return worker, worker.app("Keeps the records of SMBs: erases what is due, computes how complete profiles are.")

@@ -85,6 +85,16 @@ REPLACE_CONTEXT = text(
     """,
 )
 
+REPLACE_CONTEXTS = text(
+    """
+    UPDATE smbs AS smb SET business_context = changed.context, revision = smb.revision + 1, updated_at = :now
+    FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[]), CAST(:contexts AS jsonb[]))
+        AS changed (tenant_id, smb_id, context)
+    WHERE smb.tenant_id = changed.tenant_id AND smb.id = changed.smb_id AND smb.business_context <> changed.context
+    RETURNING smb.tenant_id, smb.id
+    """,
+)
+
 
 @cache
 def _save(names: tuple[str, ...]) -> TextClause:
@@ -133,6 +143,16 @@ async def replace_context(transaction: Transaction, smb: SmbKey, context: Mappin
     """Store a business context; tells whether it differs from the present one."""
     parameters = {"tenant_id": smb.tenant_id, "smb_id": smb.smb_id, "context": json.dumps(context), "now": now}
     return bool((await transaction.execute(REPLACE_CONTEXT, parameters)).rowcount)
+
+
+async def replace_contexts(
+    transaction: Transaction, contexts: Mapping[SmbKey, Mapping[str, Any]], now: datetime
+) -> set[SmbKey]:
+    """Store business contexts; gives the SMBs whose context differs from the present one."""
+    keys = in_order(contexts)
+    parameters = as_arrays(keys) | {"contexts": [json.dumps(contexts[key]) for key in keys], "now": now}
+    rows = await transaction.execute(REPLACE_CONTEXTS, parameters)
+    return {SmbKey(row.tenant_id, row.id) for row in rows.all()}
 
 
 def _profile(values: list[Any]) -> StoredProfile:

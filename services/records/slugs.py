@@ -6,8 +6,9 @@ from uuid import UUID
 
 from services.records.rules import slug_candidate
 
-# How many numbers are tried at first; each further try looks at so many times more.
-FIRST_NUMBERS = 8
+# How many candidates are looked up at first, for all names together; each further try looks at so many times more
+# numbers of those names that are still without a slug.
+FIRST_CANDIDATES = 8
 GROWTH = 8
 
 Named = tuple[UUID, str]
@@ -24,7 +25,7 @@ async def free_slugs(stems: Sequence[Named], find_taken: FindTaken) -> list[str]
     for place, named in enumerate(stems):
         waiting.setdefault(named, deque()).append(place)
     used: set[Named] = set()
-    first, after = 1, 1 + FIRST_NUMBERS
+    first, after = 1, 1 + max(1, FIRST_CANDIDATES // max(1, len(waiting)))
     while waiting:
         numbers = range(first, after)
         used |= await find_taken({(tenant_id, slug_candidate(stem, n)) for tenant_id, stem in waiting for n in numbers})

@@ -3,34 +3,25 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import TextClause, text
 
-from services.records.profiles import NewCommunity, NewSmb
+from services.records.profiles import NewCommunity
 from shared.runtime.database import Transaction
 from shared.runtime.heads import as_arrays
 from shared.schemas.identity import SmbKey
 
-
-class SmbRow(NamedTuple):
-    """An SMB to insert: the request and what was decided about it."""
-
-    request: NewSmb
-    slug: str
-    pending: tuple[str, ...]
-    data_quality_score: int
-
-
 # Slugs and external ids are unique in a tenant, which no head can guard: whoever gives an SMB or community one of them
-# takes this lock first, after the heads, in the order of tenants, and holds it to the end of the transaction.
-LOCK_NAMES = text(
-    """
-    SELECT pg_advisory_xact_lock(hashtextextended('names of ' || tenant_id, 0))
+# takes this lock first, after the heads, in the order of tenants, and holds it to the end of the transaction. Those who
+# take care among themselves not to give the same names share it.
+_LOCK_NAMES = """
+    SELECT {lock}(hashtextextended('names of ' || tenant_id, 0))
     FROM (SELECT tenant_id FROM unnest(CAST(:tenant_ids AS uuid[])) AS wanted (tenant_id) ORDER BY tenant_id) AS ordered
-    """,
-)
+"""
+LOCK_NAMES = text(_LOCK_NAMES.format(lock="pg_advisory_xact_lock"))
+SHARE_NAMES = text(_LOCK_NAMES.format(lock="pg_advisory_xact_lock_shared"))
 FIND_SMBS = text(
     """
     SELECT smb.tenant_id, smb.id
@@ -82,29 +73,14 @@ INSERT_COMMUNITIES = text(
         CAST(:settings AS jsonb[])) AS community
     """,
 )
-INSERT_SMBS = text(
+
+
+async def lock_names(transaction: Transaction, tenant_ids: set[UUID], *, shared: bool = False) -> None:
+    """Wait for and keep the right to give out slugs and external ids of these tenants.
+
+    With `shared` others have it too at the same time who promise, as the caller does, to give other names.
     """
-    INSERT INTO smbs
-        (tenant_id, id, community_id, slug, external_id, business_name, primary_email, primary_phone,
-        industry_category, business_description, business_context, service_model, services_activated,
-        services_approved_pending, email_opted_in, sms_opted_in, rvm_opted_in, phone_opted_in, do_not_contact,
-        data_quality_score, created_at, updated_at)
-    SELECT smb.*, :now, :now
-    FROM unnest(
-        CAST(:tenant_id AS uuid[]), CAST(:id AS uuid[]), CAST(:community_id AS uuid[]), CAST(:slug AS text[]),
-        CAST(:external_id AS text[]), CAST(:business_name AS text[]), CAST(:primary_email AS text[]),
-        CAST(:primary_phone AS text[]), CAST(:industry_category AS text[]), CAST(:business_description AS text[]),
-        CAST(:business_context AS jsonb[]), CAST(:service_model AS text[]), CAST(:services_activated AS jsonb[]),
-        CAST(:services_approved_pending AS jsonb[]), CAST(:email_opted_in AS boolean[]),
-        CAST(:sms_opted_in AS boolean[]), CAST(:rvm_opted_in AS boolean[]), CAST(:phone_opted_in AS boolean[]),
-        CAST(:do_not_contact AS boolean[]), CAST(:data_quality_score AS smallint[])) AS smb
-    """,
-)
-
-
-async def lock_names(transaction: Transaction, tenant_ids: set[UUID]) -> None:
-    """Wait for and keep the right to give out slugs and external ids of these tenants."""
-    await transaction.execute(LOCK_NAMES, {"tenant_ids": list(tenant_ids)})
+    await transaction.execute(SHARE_NAMES if shared else LOCK_NAMES, {"tenant_ids": list(tenant_ids)})
 
 
 async def find_smbs(transaction: Transaction, keys: Sequence[SmbKey]) -> set[SmbKey]:
@@ -145,22 +121,6 @@ async def insert_communities(
         request.model_dump() | {"slug": slug, "settings": json.dumps(request.settings)} for request, slug in communities
     ]
     await transaction.execute(INSERT_COMMUNITIES, _columns(rows) | {"now": now})
-
-
-async def insert_smbs(transaction: Transaction, smbs: Sequence[SmbRow], now: datetime) -> None:
-    """Insert SMBs whose heads are locked."""
-    rows = [
-        request.model_dump()
-        | {
-            "slug": slug,
-            "business_context": json.dumps(request.business_context),
-            "services_activated": json.dumps(request.services_activated),
-            "services_approved_pending": json.dumps(pending),
-            "data_quality_score": score,
-        }
-        for request, slug, pending, score in sorted(smbs, key=lambda smb: smb.request.key)
-    ]
-    await transaction.execute(INSERT_SMBS, _columns(rows) | {"now": now})
 
 
 async def _find_texts(

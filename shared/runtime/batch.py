@@ -76,7 +76,7 @@ class Batches:
                 raise Reconnected
             locked = await _lock(connection, inputs)
             timely, ahead = self._split_off_ahead(received, locked.now)
-            transaction = Transaction(connection, locked.keys, locked.erased)
+            transaction = Transaction(connection, locked.keys, locked.erased, locked.fresh)
             outcome = await self.handler(transaction, timely, locked.now) if timely else Outcome()
             parked += ahead + _rejected(received, outcome)
             await outbox.store(connection, outcome, self.topics, locked)
@@ -118,15 +118,17 @@ async def transact(
     topics: Topics,
     keys: Sequence[SmbKey],
     act: Callable[[Transaction, datetime], Awaitable[Outcome]],
+    *,
+    new: Sequence[SmbKey] = (),
 ) -> Outcome:
     """Change SMBs outside a batch: lock their heads, run `act`, write its announcements to the outbox, commit.
 
-    Everyone who changes an SMB without a Kafka record in hand comes in here. Raises what `act` raises, with nothing
-    changed.
+    Everyone who changes an SMB without a Kafka record in hand comes in here. `new` are further SMBs that most likely
+    nobody knows yet. Raises what `act` raises, with nothing changed.
     """
     async with database.connect() as connection:
-        locked = await heads.lock(connection, keys)
-        outcome = await act(Transaction(connection, locked.keys, locked.erased), locked.now)
+        locked = await heads.lock(connection, keys, new=new)
+        outcome = await act(Transaction(connection, locked.keys, locked.erased, locked.fresh), locked.now)
         await outbox.store(connection, outcome, topics, locked)
         await commit(connection)
     return outcome

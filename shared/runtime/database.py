@@ -1,7 +1,7 @@
 """The connection to PostgreSQL and the transaction that handlers see."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,21 +46,34 @@ TENANT = "smb_tenant_id"
 class Transaction:
     """An open database transaction, as a handler sees it: it reads and writes, and can't commit, publish or wait.
 
-    `locked` are the SMBs whose heads this transaction holds, in order; `erased` those of them that were erased.
+    `locked` are the SMBs whose heads this transaction holds, in order; `erased` those of them that were erased; `fresh`
+    those whose heads it has inserted itself, of which nothing was ever stored.
     """
 
-    __slots__ = ("_connection", "erased", "locked")
+    __slots__ = ("_connection", "erased", "fresh", "locked")
 
     def __init__(
-        self, connection: AsyncConnection, locked: Sequence[SmbKey] = (), erased: frozenset[SmbKey] = frozenset()
+        self,
+        connection: AsyncConnection,
+        locked: Sequence[SmbKey] = (),
+        erased: frozenset[SmbKey] = frozenset(),
+        fresh: frozenset[SmbKey] = frozenset(),
     ) -> None:
         self._connection = connection
         self.locked = locked
         self.erased = erased
+        self.fresh = fresh
 
     async def execute(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
         """Run one statement inside the transaction."""
         return await self._connection.execute(statement, parameters)
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Copy rows into a table inside the transaction; many, as fast as PostgreSQL takes them."""
+        connection = (await self._connection.get_raw_connection()).driver_connection
+        if not isinstance(connection, asyncpg.Connection):
+            raise TypeError(type(connection))
+        await connection.copy_records_to_table(table, columns=columns, records=rows)
 
 
 class Database:

@@ -16,16 +16,18 @@ from shared.runtime.database import Transaction
 from shared.schemas.identity import SmbKey
 
 # Missing heads are inserted before any existing one is locked: a transaction that waits for another's insert then
-# holds no lock but on heads that it inserted itself, in the same order. Sorted for the same reason.
+# holds no lock but on heads that it inserted itself, in the same order. Sorted for the same reason. Where no head was,
+# no event is, so the score of today is known: 0.
 INSERT_MISSING = text(
     """
-    INSERT INTO smb_heads (tenant_id, smb_id)
-    SELECT wanted.tenant_id, wanted.smb_id
+    INSERT INTO smb_heads (tenant_id, smb_id, engagement_scored_on)
+    SELECT wanted.tenant_id, wanted.smb_id, CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date)
     FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
     WHERE NOT EXISTS (
         SELECT FROM smb_heads AS head WHERE head.tenant_id = wanted.tenant_id AND head.smb_id = wanted.smb_id)
     ORDER BY wanted.tenant_id, wanted.smb_id
     ON CONFLICT DO NOTHING
+    RETURNING tenant_id, smb_id
     """,
 )
 # The clock is read when the last row is locked, because an aggregate gives its row after it has taken all: what another
@@ -76,33 +78,40 @@ POPULATION = "SELECT tenant_id, smb_id FROM smb_heads"
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What the lock found. `now` is the database's clock after the locks, never before any head's last moment."""
+    """What the lock found. `now` is the database's clock after the locks, never before any head's last moment.
+
+    `fresh` are the SMBs whose heads were inserted by this very lock: nothing about them was ever stored.
+    """
 
     keys: Sequence[SmbKey]
     erased: frozenset[SmbKey]
     now: datetime
     epoch: int
+    fresh: frozenset[SmbKey] = frozenset()
 
 
-async def lock(connection: AsyncConnection, keys: Iterable[SmbKey]) -> Locked:
-    """Lock the heads of `keys` in order, inserting those that are missing; wait for whoever holds them.
+async def lock(connection: AsyncConnection, keys: Iterable[SmbKey], *, new: Iterable[SmbKey] = ()) -> Locked:
+    """Lock the heads of `keys` and `new` in order, inserting those that are missing; wait for whoever holds them.
 
     The first act of its transaction: where a head is missing it begins the transaction anew, because the missing ones
     must be inserted before any other is held. Also a head that vanished while this waited for it (the cleanup removes
-    heads) is inserted then.
+    heads) is inserted then. `new` are SMBs that are most likely not known yet: their heads are inserted at once.
     """
-    ordered = in_order(keys)
-    if not ordered:
-        clock, epoch = (await connection.execute(CLOCK)).one()
-        return Locked((), frozenset(), clock, epoch)
-    parameters = as_arrays(ordered)
+    likely_new = in_order(new)
+    ordered = in_order([*keys, *likely_new]) if likely_new else in_order(keys)
+    fresh = await _insert_missing(connection, likely_new) if likely_new else frozenset()
     while True:
-        found, last_now, tenant_ids, smb_ids, clock, epoch = (await connection.execute(LOCK, parameters)).one()
-        if found == len(ordered):
+        # What this transaction has inserted it holds already.
+        others = [key for key in ordered if key not in fresh] if fresh else ordered
+        if not others:
+            clock, epoch = (await connection.execute(CLOCK)).one()
+            return Locked(ordered, frozenset(), clock, epoch, fresh)
+        found, last_now, tenant_ids, smb_ids, clock, epoch = (await connection.execute(LOCK, as_arrays(others))).one()
+        if found == len(others):
             erased = frozenset(map(SmbKey, tenant_ids or (), smb_ids or ()))
-            return Locked(ordered, erased, _latest(clock, last_now), epoch)
+            return Locked(ordered, erased, _latest(clock, last_now), epoch, fresh)
         await connection.rollback()
-        await connection.execute(INSERT_MISSING, parameters)
+        fresh = await _insert_missing(connection, ordered)
 
 
 async def lock_range(connection: AsyncConnection, first: SmbKey, last: SmbKey) -> Locked:
@@ -146,6 +155,11 @@ def in_order(keys: Iterable[SmbKey]) -> list[SmbKey]:
 def as_arrays(keys: Sequence[SmbKey]) -> dict[str, Any]:
     """The two arrays that statements unnest."""
     return {"tenant_ids": [key.tenant_id for key in keys], "smb_ids": [key.smb_id for key in keys]}
+
+
+async def _insert_missing(connection: AsyncConnection, ordered: Sequence[SmbKey]) -> frozenset[SmbKey]:
+    rows = await connection.execute(INSERT_MISSING, as_arrays(ordered))
+    return frozenset(SmbKey(tenant_id, smb_id) for tenant_id, smb_id in rows.all())
 
 
 def _latest(clock: datetime, last_now: datetime | None) -> datetime:

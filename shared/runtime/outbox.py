@@ -10,6 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.runtime import heads
+from shared.runtime.copied import WORTH_COPYING, CopiedRows
+from shared.runtime.database import Transaction
 from shared.runtime.errors import RuntimeTrouble
 from shared.runtime.heads import Locked
 from shared.runtime.outcome import Announcement, Outcome
@@ -22,30 +24,37 @@ from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, JOB_SHARDS_TOPIC, Topics
 ANNOUNCEMENT_MAX_BYTES = 1_900_000
 CHANNEL = "smb_crm_outbox"
 
-# The identity column counts in the order of the arrays, which is the order in which an SMB's numbers were given. The
+COLUMNS = {
+    "topic": "text",
+    "key": "text",
+    "headers": "json",
+    "value": "bytea",
+    "type": "text",
+    "caused_at": "timestamptz",
+    "tenant_id": "uuid",
+    "smb_id": "uuid",
+    "sequence": "bigint",
+    "causation_id": "text",
+    "place": "integer",
+}
+_NAMES = ", ".join(name for name in COLUMNS if name != "place")
+# The identity column counts in the order of the rows, which is the order in which an SMB's numbers were given. The
 # notification wakes the relay at the commit, never before it.
-WRITE = text(
-    """
+_WRITE = f"""
     WITH written AS (
-        INSERT INTO outgoing_messages
-            (topic, key, headers, value, type, created_at, caused_at, tenant_id, smb_id, epoch, sequence, causation_id)
-        SELECT topic, key, headers, value, type, :now, caused_at, tenant_id, smb_id,
-            CAST(:epoch AS integer), sequence,
-            causation_id
-        FROM unnest(
-            CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:headers AS json[]), CAST(:values AS bytea[]),
-            CAST(:types AS text[]), CAST(:caused_at AS timestamptz[]), CAST(:tenant_ids AS uuid[]),
-            CAST(:smb_ids AS uuid[]), CAST(:sequences AS bigint[]), CAST(:causation_ids AS text[]))
-        WITH ORDINALITY AS message
-            (topic, key, headers, value, type, caused_at, tenant_id, smb_id, sequence, causation_id, place)
-        ORDER BY place
+        INSERT INTO outgoing_messages ({_NAMES}, created_at, epoch)
+        SELECT {_NAMES}, :now, CAST(:epoch AS integer) FROM {{messages}} ORDER BY place
         RETURNING id, tenant_id
     ), waiting AS (
         INSERT INTO outbox (message_id, created_at, tenant_id) SELECT id, :now, tenant_id FROM written
     )
     SELECT pg_notify(:channel, '')
-    """,
-)
+"""  # noqa: S608  the names above
+_ARRAYS = ", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in COLUMNS.items())
+WRITE = text(_WRITE.format(messages=f"unnest({_ARRAYS}) AS message ({', '.join(COLUMNS)})"))
+# The same for thousands.
+NEW_MESSAGES = CopiedRows("new_messages", COLUMNS)
+WRITE_COPIED = text(_WRITE.format(messages=NEW_MESSAGES.name))
 
 
 class AnnouncementTooLarge(RuntimeTrouble):
@@ -74,12 +83,14 @@ async def _store_announcements(
     topics: Topics,
     locked: Locked,
 ) -> None:
+    topic = topics.full_name(ANNOUNCEMENTS_TOPIC)
     rows = []
-    for announcement in announcements:
-        last[announcement.smb] = sequence = last[announcement.smb] + 1
+    for place, announcement in enumerate(announcements):
+        smb = announcement.smb
+        last[smb] = sequence = last[smb] + 1
         message = encode_announcement(
             announcement.data,
-            tenant_id=announcement.smb.tenant_id,
+            tenant_id=smb.tenant_id,
             time=locked.now,
             epoch=locked.epoch,
             sequence=sequence,
@@ -88,53 +99,49 @@ async def _store_announcements(
         )
         if len(message.value) > ANNOUNCEMENT_MAX_BYTES:
             raise AnnouncementTooLarge(announcement, len(message.value))
-        rows.append((announcement, message, sequence))
-    if not rows:
-        return
-    await connection.execute(
-        WRITE,
-        _arrays([message for _, message, _ in rows])
-        | {
-            "topics": [topics.full_name(ANNOUNCEMENTS_TOPIC)] * len(rows),
-            "keys": [str(announcement.smb.smb_id) for announcement, _, _ in rows],
-            "types": [type(announcement.data).__name__ for announcement, _, _ in rows],
-            "caused_at": [announcement.caused_at for announcement, _, _ in rows],
-            "tenant_ids": [announcement.smb.tenant_id for announcement, _, _ in rows],
-            "smb_ids": [announcement.smb.smb_id for announcement, _, _ in rows],
-            "sequences": [sequence for _, _, sequence in rows],
-            "causation_ids": [announcement.causation_id for announcement, _, _ in rows],
-            "epoch": locked.epoch,
-            "now": locked.now,
-            "channel": CHANNEL,
-        },
-    )
+        rows.append(
+            (
+                topic,
+                str(smb.smb_id),
+                _headers(message),
+                message.value,
+                type(announcement.data).__name__,
+                announcement.caused_at,
+                smb.tenant_id,
+                smb.smb_id,
+                sequence,
+                announcement.causation_id,
+                place,
+            ),
+        )
+    await _write(connection, rows, locked.epoch, locked.now)
 
 
 async def _store_shards(connection: AsyncConnection, shards: Sequence[JobShard], topics: Topics, now: datetime) -> None:
-    if not shards:
+    topic = topics.full_name(JOB_SHARDS_TOPIC)
+    rows = []
+    for place, shard in enumerate(shards):
+        key = f"{shard.run_id}/{shard.number}"
+        message = encode(shard, id=key, time=now)
+        type_ = type(shard).__name__
+        rows.append((topic, key, _headers(message), message.value, type_, None, None, None, None, None, place))
+    await _write(connection, rows, None, now)
+
+
+async def _write(
+    connection: AsyncConnection, rows: Sequence[tuple[Any, ...]], epoch: int | None, now: datetime
+) -> None:
+    """Write rows with the columns above."""
+    if not rows:
         return
-    nothing = [None] * len(shards)
-    await connection.execute(
-        WRITE,
-        _arrays([encode(shard, id=f"{shard.run_id}/{shard.number}", time=now) for shard in shards])
-        | {
-            "topics": [topics.full_name(JOB_SHARDS_TOPIC)] * len(shards),
-            "keys": [f"{shard.run_id}/{shard.number}" for shard in shards],
-            "types": [type(shard).__name__ for shard in shards],
-            "caused_at": nothing,
-            "tenant_ids": nothing,
-            "smb_ids": nothing,
-            "sequences": nothing,
-            "causation_ids": nothing,
-            "epoch": None,
-            "now": now,
-            "channel": CHANNEL,
-        },
-    )
+    parameters = {"epoch": epoch, "now": now, "channel": CHANNEL}
+    if len(rows) < WORTH_COPYING:
+        arrays = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+        await connection.execute(WRITE, arrays | parameters)
+    else:
+        await NEW_MESSAGES.copy(Transaction(connection), rows)
+        await connection.execute(WRITE_COPIED, parameters)
 
 
-def _arrays(messages: Sequence[EncodedMessage]) -> dict[str, Any]:
-    return {
-        "headers": [to_json(message.headers).decode() for message in messages],
-        "values": [message.value for message in messages],
-    }
+def _headers(message: EncodedMessage) -> str:
+    return to_json(message.headers).decode()

@@ -8,6 +8,7 @@ import pytest
 from shared.runtime.database import Database
 from shared.schemas.topics import Topics
 from tests.records.desk import RecordsDesk
+from tests.records.importing import Imports
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +37,9 @@ async def database_of_the_api(database_url: str) -> AsyncIterator[Database]:
 def api_desk(desk: RecordsDesk, database_of_the_api: Database) -> RecordsDesk:
     """The tenant under the role of the API, behind row-level security."""
     return replace(desk, database=database_of_the_api.of(desk.tenant_id))
+
+
+@pytest.fixture
+def imports(desk: RecordsDesk, database: Database, database_of_the_api: Database) -> Imports:
+    """The tenant's imports."""
+    return Imports(desk, database_of_the_api.of(desk.tenant_id), database)
