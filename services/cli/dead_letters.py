@@ -9,6 +9,8 @@ from services.cli.errors import CommandFailed
 from services.cli.output import NOTHING, AsJson, moment, printable_bytes, progress, say, table
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import RowMapping
 
     from shared.runtime.dead_letters import Which
@@ -96,7 +98,7 @@ async def _print_json(settings: "Settings", which: "Which") -> None:
             async with database.transaction() as transaction:
                 page = await dead_letters.find(transaction, which, before=before, at_most=AT_ONCE)
             for letter in page:
-                typer.echo(opening + json.dumps(dead_letters.as_json(letter), ensure_ascii=False), nl=False)
+                typer.echo(opening + json.dumps(_as_json(letter), ensure_ascii=False), nl=False)
                 opening = ",\n"
                 before = letter["id"]
             if len(page) < AT_ONCE:
@@ -165,6 +167,31 @@ async def _show(settings: "Settings", letter_id: int) -> None:
         say(f"{'header':<12} {name}: {printable_bytes(dead_letters.from_base64(value), SHOWN_CHARACTERS)}")
     say("body:")
     say(printable_bytes(letter["value"], SHOWN_CHARACTERS))
+
+
+def _as_json(letter: "RowMapping") -> dict[str, object]:
+    """One letter as the contract's `dead-letters list --json` prints it, with these names and no others."""
+    from shared.runtime import dead_letters
+
+    return {
+        "id": letter["id"],
+        "topic": letter["topic"],
+        "partition": letter["partition_number"],
+        "offset": letter["partition_offset"],
+        "timestamp": _iso(letter["message_timestamp"]),
+        "key": dead_letters.to_base64(letter["key"]),
+        "value": dead_letters.to_base64(letter["value"]),
+        "headers": letter["headers"],
+        "service": letter["service"],
+        "error_class": letter["error_class"],
+        "reason": letter["reason"],
+        "attempts": letter["attempts"],
+        "replayed_at": _iso(letter["replayed_at"]),
+    }
+
+
+def _iso(moment: "datetime | None") -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 async def _replay(settings: "Settings", ids: list[int], which: "Which") -> int:

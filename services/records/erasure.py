@@ -1,58 +1,45 @@
 """Erasure: everything about an SMB goes, and a mark stays, so that no replay brings it back.
 
-What is erased: profile, events, histories, dead letters, and messages that were told. The head stays, emptied and
-marked; its sequence goes on, so that SMBErased has its number. A message that still waits in the outbox is left to
-the relay, because readers are promised every number: it goes once Kafka has acknowledged SMBErased, the last one.
+What is erased: profile, campaigns, events, histories, dead letters that name the SMB, answers to requests about it, and
+messages that were told. The head stays, emptied and marked; its sequence goes on, so that SMBErased has its number. A
+message that still waits in the outbox is left to the relay, because readers are promised every number: it goes once
+Kafka has acknowledged SMBErased, the last one.
+
+An SMB may have had a million events, which no transaction should remove at once. So an erasure removes so many, and the
+records worker sweeps up the rest: whoever is marked gets nothing new. It sweeps once more when everybody who was
+writing beside the erasure (a dead letter locks no head) has long ended.
+
+What stands in Kafka stays there for as long as its topic keeps it: what others have published about the SMB, and what
+was told of it on `smb.events`. Read again, it counts as erased. SMBErased tells readers to erase as well; to have
+Kafka itself forget sooner, shorten the retention of the topics.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import text
-
-from shared.runtime.database import Transaction
-from shared.runtime.heads import as_arrays
+from services.records import erasure_store
+from shared.runtime.database import Database, Transaction
 from shared.runtime.outcome import Announcement, Outcome
 from shared.schemas.announcements import SMBErased
 from shared.schemas.identity import SmbKey
 
-# Campaigns before the SMB that they belong to. Each names its table's columns of tenant and SMB.
-_HOLDS_SOMETHING = (
-    ("campaigns", "smb_id"),
-    ("campaign_transitions", "smb_id"),
-    ("campaign_inputs", "smb_id"),
-    ("tier_changes", "smb_id"),
-    ("engagement_events", "smb_id"),
-    ("repeated_inputs", "smb_id"),
-    ("dead_letters", "smb_id"),
-    ("smbs", "id"),
-)
-_OF_THE_ERASED = """
-    USING unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS erased (tenant_id, smb_id)
-    WHERE held.tenant_id = erased.tenant_id AND held.{column} = erased.smb_id"""
-DELETE = tuple(
-    text(f"DELETE FROM {table} AS held {_OF_THE_ERASED.format(column=column)}")  # noqa: S608  the names above
-    for table, column in _HOLDS_SOMETHING
-)
-DELETE_TOLD = text(
-    f"""
-    DELETE FROM outgoing_messages AS held {_OF_THE_ERASED.format(column="smb_id")}
-        AND NOT EXISTS (SELECT FROM outbox WHERE outbox.message_id = held.id)
-    """,  # noqa: S608  the text above
-)
-MARK = text(
-    """
-    UPDATE smb_heads AS head
-    SET erased_at = :now, engagement_score = 0, announced_score = 0, engagement_scored_on = NULL,
-        last_email_open = NULL, last_email_click = NULL, last_content_view = NULL, last_approval = NULL
-    FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS erased (tenant_id, smb_id)
-    WHERE head.tenant_id = erased.tenant_id AND head.smb_id = erased.smb_id
-    """,
-)
+# Of each table, in one transaction: well under a second of work.
+ROWS_AT_ONCE = 20_000
+SWEEP_EVERY_SECONDS = 5.0
+SWEPT_AT_ONCE = 500
+# So many times in a row, so that a worker that ends is not kept waiting.
+ROUNDS = 100
+# Longer than any transaction may take.
+SETTLED_AFTER = timedelta(minutes=10)
 
 
 async def erase(
-    transaction: Transaction, keys: Sequence[SmbKey], now: datetime, *, causation_id: str | None = None
+    transaction: Transaction,
+    keys: Sequence[SmbKey],
+    now: datetime,
+    *,
+    causation_id: str | None = None,
+    rows_at_once: int = ROWS_AT_ONCE,
 ) -> Outcome:
     """Erase SMBs whose heads this transaction holds, also those that it does not know yet, and tell it.
 
@@ -61,9 +48,21 @@ async def erase(
     remaining = [key for key in keys if key not in transaction.erased]
     if not remaining:
         return Outcome()
-    arrays = as_arrays(remaining)
-    for statement in (*DELETE, DELETE_TOLD):
-        await transaction.execute(statement, arrays)
-    await transaction.execute(MARK, arrays | {"now": now})
+    await erasure_store.delete_profiles(transaction, remaining)
+    await erasure_store.remove_some(transaction, remaining, rows_at_once)
+    await erasure_store.mark_erased(transaction, remaining, now)
     told = [Announcement(key, SMBErased(smb_id=key.smb_id), causation_id) for key in remaining]
     return Outcome(announcements=told, applied=len(remaining))
+
+
+async def sweep(
+    database: Database, *, rows_at_once: int = ROWS_AT_ONCE, settled_after: timedelta = SETTLED_AFTER
+) -> None:
+    """Remove what is left of erased SMBs, or much of it; harmless when several do it at once."""
+    for _ in range(ROUNDS):
+        async with database.transaction() as transaction:
+            keys = await erasure_store.lock_due(transaction, settled_after, SWEPT_AT_ONCE)
+            if not keys:
+                return
+            if not await erasure_store.remove_some(transaction, keys, rows_at_once):
+                await erasure_store.settle(transaction, keys, settled_after)

@@ -82,7 +82,9 @@ class Batches:
             await outbox.store(connection, outcome, self.topics, locked)
             group, now = self.consumer_group, locked.now
             await copies.note(connection, outcome.copies, consumer_group=group, now=now)
-            await dead_letters.park(connection, parked, consumer_group=group, service=self.service, now=now)
+            bad = len(parked)
+            parked = await dead_letters.park(connection, parked, consumer_group=group, service=self.service, now=now)
+            outcome.erased += bad - len(parked)
             before = await progress.record(connection, group, next_offsets(received), self.acknowledged, now)
             again = _delivered_again(received, parked, before)
             await dead_letters.withdraw(connection, again, consumer_group=group)

@@ -34,6 +34,23 @@ PARK = text(
     ON CONFLICT DO NOTHING
     """,
 )
+# What can't be decoded locks no head, so the SMB that it names may be erased at this very moment: the records worker
+# looks again later.
+WITHDRAW_ERASED = text(
+    """
+    DELETE FROM dead_letters AS letter
+    USING unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:offsets AS bigint[]),
+        CAST(:fingerprints AS bytea[])) AS parked (topic, partition_number, partition_offset, fingerprint)
+    WHERE letter.consumer_group = :consumer_group AND letter.topic = parked.topic
+        AND letter.partition_number = parked.partition_number AND letter.partition_offset = parked.partition_offset
+        AND letter.fingerprint = parked.fingerprint
+        AND EXISTS (
+            SELECT FROM smb_heads AS head
+            WHERE head.smb_id = ANY(letter.mentions) AND head.erased_at IS NOT NULL
+                AND (letter.tenant_id IS NULL OR head.tenant_id = letter.tenant_id))
+    RETURNING letter.fingerprint
+    """,
+)
 WITHDRAW = text(
     """
     DELETE FROM dead_letters AS letter
@@ -89,11 +106,18 @@ class DeadLetter:
 
 async def park(
     connection: AsyncConnection, letters: Sequence[DeadLetter], *, consumer_group: str, service: str, now: datetime
-) -> None:
-    """Store dead letters; one that is stored already stays as it is."""
-    if letters:
-        rows = [_row(letter) | {"consumer_group": consumer_group, "service": service, "now": now} for letter in letters]
-        await connection.execute(PARK, rows)
+) -> list[DeadLetter]:
+    """Store dead letters, one that is stored already stays as it is; gives those that name no erased SMB.
+
+    Of the others nothing is kept: they count as erased.
+    """
+    if not letters:
+        return []
+    rows = [_row(letter) | {"consumer_group": consumer_group, "service": service, "now": now} for letter in letters]
+    await connection.execute(PARK, rows)
+    parked = _known_by([letter.record for letter in letters], consumer_group)
+    erased = set(map(bytes, (await connection.execute(WITHDRAW_ERASED, parked)).scalars()))
+    return [letter for letter, row in zip(letters, rows, strict=True) if row["fingerprint"] not in erased]
 
 
 async def find_parked(transaction: Transaction, places: Sequence[Place], error_class: str) -> set[Place]:
@@ -113,14 +137,17 @@ async def withdraw(
 ) -> None:
     """Take back the letters of records that were delivered again and could be applied now: one record, one end."""
     if records:
-        parameters = {
-            "consumer_group": consumer_group,
-            "topics": [record.topic for record in records],
-            "partitions": [record.partition for record in records],
-            "offsets": [record.offset for record in records],
-            "fingerprints": [_fingerprint(record) for record in records],
-        }
-        await connection.execute(WITHDRAW, parameters)
+        await connection.execute(WITHDRAW, _known_by(records, consumer_group))
+
+
+def _known_by(records: Sequence[ConsumerRecord[bytes | None, bytes | None]], consumer_group: str) -> dict[str, Any]:
+    return {
+        "consumer_group": consumer_group,
+        "topics": [record.topic for record in records],
+        "partitions": [record.partition for record in records],
+        "offsets": [record.offset for record in records],
+        "fingerprints": [_fingerprint(record) for record in records],
+    }
 
 
 def _row(letter: DeadLetter) -> dict[str, Any]:
@@ -214,26 +241,3 @@ def to_base64(value: bytes | None) -> str | None:
 def from_base64(value: str | None) -> bytes | None:
     """Bytes back from JSON; None stays None."""
     return None if value is None else base64.b64decode(value)
-
-
-def as_json(letter: RowMapping) -> dict[str, Any]:
-    """One letter as the contract's `dead-letters list --json` prints it, with these names and no others."""
-    return {
-        "id": letter["id"],
-        "topic": letter["topic"],
-        "partition": letter["partition_number"],
-        "offset": letter["partition_offset"],
-        "timestamp": _iso(letter["message_timestamp"]),
-        "key": to_base64(letter["key"]),
-        "value": to_base64(letter["value"]),
-        "headers": letter["headers"],
-        "service": letter["service"],
-        "error_class": letter["error_class"],
-        "reason": letter["reason"],
-        "attempts": letter["attempts"],
-        "replayed_at": _iso(letter["replayed_at"]),
-    }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

@@ -73,6 +73,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "tenant_id, key, fingerprint, status, headers, body, smb_id, created_at",
         "$1, 'key', decode(repeat('00', 32), 'hex'), 201, '[]', '{}', $2, now()",
     ),
+    "open_erasures": ("tenant_id, smb_id, erased_at", "$1, $2, now()"),
 }
 
 

@@ -12,6 +12,7 @@ import asyncpg
 
 from services.campaign.handler import CampaignHandler
 from services.engagement.handler import EngagementHandler
+from services.records import erasure
 from services.records.changes import CommunityChange, CommunityKey, SmbChange
 from services.records.changing import ChangedSmbs
 from services.records.communities import MembersChanged, heads_for_change, heads_for_deletion
@@ -82,6 +83,15 @@ class RecordsDesk:
 
         await transact(self.database, self.topics, [change.key for change in changes], act)
         return done[-1]
+
+    async def erase(self, *smbs: SmbKey, rows_at_once: int = erasure.ROWS_AT_ONCE) -> Outcome:
+        """Erase SMBs in one transaction."""
+        return await transact(
+            self.database,
+            self.topics,
+            smbs,
+            lambda transaction, now: erasure.erase(transaction, smbs, now, rows_at_once=rows_at_once),
+        )
 
     async def delete(self, smb: SmbKey, expected_revision: int | None = None) -> Outcome:
         """Soft-delete an SMB."""
