@@ -116,8 +116,9 @@ class Installation:
             "INSERT INTO smb_heads (tenant_id, smb_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])", tenants, smbs
         )
         await self.fetch(
-            "INSERT INTO smbs (tenant_id, id, slug, business_name, created_at, updated_at)"
-            " SELECT t, s, 'smb-' || s, 'A business', now(), now() FROM unnest($1::uuid[], $2::uuid[]) AS new (t, s)",
+            "INSERT INTO smbs (tenant_id, id, slug, business_name, data_quality_score, created_at, updated_at)"
+            " SELECT t, s, 'smb-' || s, 'A business', 25, now(), now()"
+            " FROM unnest($1::uuid[], $2::uuid[]) AS new (t, s)",
             tenants,
             smbs,
         )

@@ -25,7 +25,7 @@ def verify(
     limit: Annotated[int, typer.Option(min=0, help="Show at most so many differences; all are counted.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute every score, tier, campaign day and sequence from what is kept, and report each difference.
+    """Recompute every score, tier, campaign day, data quality and sequence, and report each difference.
 
     Reads everything and changes nothing, so it may run beside the workers at any time. Exit code 1 when something
     differs. The result also goes to the metric smb_verify_mismatches.
@@ -48,7 +48,8 @@ def verify(
     if found.mismatches:
         raise CommandFailed(
             f"{found.mismatches} differences in {found.smbs_differing} of {found.smbs_checked} SMBs: after a change of "
-            "policy run `smb-crm trigger RecalculateEngagementScores`, else look at them with `smb-crm trace`"
+            "policy run `smb-crm trigger RecalculateEngagementScores` and `RecalculateDataQuality`, else look at "
+            "them with `smb-crm trace`"
         )
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from services.campaign import verification as campaign
 from services.engagement import verification as engagement
+from services.records import verification as records
 from services.tier import verification as tier
 from services.verify import store
 from shared.runtime import sequences
@@ -22,8 +23,8 @@ from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 
 # Of SMBs that have a head; engagement looks at ranges, because its events need none.
-CHECKS: tuple[Check, ...] = (tier.differences, campaign.differences, sequences.differences)
-KINDS = (*engagement.KINDS, *tier.KINDS, *campaign.KINDS, sequences.KIND)
+CHECKS: tuple[Check, ...] = (tier.differences, campaign.differences, records.differences, sequences.differences)
+KINDS = (*engagement.KINDS, *tier.KINDS, *campaign.KINDS, *records.KINDS, sequences.KIND)
 
 # SMBs that are read in one transaction: enough to be quick, few enough for any memory.
 CHUNK_SMBS = 1000

@@ -74,6 +74,12 @@ PLANTED = (
         "UPDATE smbs SET next_scheduled_send = next_scheduled_send + interval '1 hour' WHERE id = $1",
         "UPDATE smbs SET next_scheduled_send = next_scheduled_send - interval '1 hour' WHERE id = $1",
     ),
+    Planted(
+        "data_quality",
+        "data_quality_score",
+        "UPDATE smbs SET business_name = ' ' WHERE id = $1",
+        "UPDATE smbs SET business_name = 'A business' WHERE id = $1",
+    ),
 )
 
 
