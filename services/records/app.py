@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 from faststream.asgi import AsgiFastStream
 
 from services.engagement.handler import EngagementHandler
-from services.records import job_tidying, job_work
+from services.records import erasure, job_tidying, job_work
 from services.records.handler import RecordsHandler
 from services.records.job_work import JobWork
 from services.records.upkeep import Upkeep
@@ -26,7 +26,8 @@ def create(settings: Settings | None = None) -> AsgiFastStream:
 def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
     """Declare the worker and what it subscribes to. Raises WrongSettings."""
     worker = Worker("records", settings)
-    upkeep = Upkeep(worker.policy, settings.shard_max_smbs)
+    engagement = EngagementHandler(worker.policy, settings.shard_max_smbs)
+    upkeep = Upkeep(worker.policy, engagement, settings.shard_max_smbs)
 
     inputs = worker.topics.inputs_of("records")
     triggers = worker.consumer(worker.topics.group("records"), inputs, upkeep.handle)
@@ -59,4 +60,9 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
 
     worker.repeat(do_chunks, job_work.PAUSE_SECONDS)
     worker.repeat(tidy_jobs, job_tidying.EVERY_SECONDS)
+    async def sweep_up_erased() -> None:
+        """Remove what erasures have left."""
+        await erasure.sweep(worker.database)
+
+    worker.repeat(sweep_up_erased, erasure.SWEEP_EVERY_SECONDS)
     return worker, worker.app("Keeps the records of SMBs: erases what is due, computes how complete profiles are.")

@@ -2,11 +2,14 @@
 
 import re
 import unicodedata
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 from shared.schemas.policy import DataQuality
 
+# A soft-deleted SMB can be restored for so long; events and approvals wait as long, after their arrival, for an SMB.
+DELETED_KEPT = UNCLAIMED_KEPT = timedelta(days=90)
 # A slug has at most 200 characters; a suffix that makes it unique needs some of them.
 SLUG_STEM_MAX_CHARACTERS = 180
 # From so many characters on a description says something.

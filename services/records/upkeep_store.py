@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
-from uuid import UUID
 
 from sqlalchemy import text
 
@@ -11,44 +9,26 @@ from shared.runtime.database import Transaction
 from shared.runtime.heads import as_arrays
 from shared.schemas.identity import SmbKey
 
-
-class Profile(NamedTuple):
-    """What decides the data quality of an SMB, and how it is stored."""
-
-    tenant_id: UUID
-    id: UUID
-    business_name: str
-    primary_email: str | None
-    primary_phone: str | None
-    industry_category: str | None
-    business_description: str | None
-    community_id: UUID | None
-    service_model: str | None
-    email_opted_in: bool
-    sms_opted_in: bool
-    rvm_opted_in: bool
-    phone_opted_in: bool
-    do_not_contact: bool
-    data_quality_score: int
-
-    @property
-    def smb(self) -> SmbKey:
-        """The SMB's identity."""
-        return SmbKey(self.tenant_id, self.id)
-
-
+# The cleanup looks for what was deleted long ago and at every head without an SMB: when events came only they tell. The
+# ranges follow each other, so each such SMB lies in the one that began last before it.
 FIND_DUE_RANGES = text(
     """
-    SELECT range.place - 1
-    FROM unnest(CAST(:first_tenant_ids AS uuid[]), CAST(:first_smb_ids AS uuid[]), CAST(:last_tenant_ids AS uuid[]),
-        CAST(:last_smb_ids AS uuid[]))
-        WITH ORDINALITY AS range (first_tenant_id, first_smb_id, last_tenant_id, last_smb_id, place)
-    WHERE EXISTS (
-        SELECT FROM smbs AS smb
-        WHERE smb.deleted_at IS NOT NULL AND smb.deleted_at < :deleted_before
-            AND (smb.tenant_id, smb.id) >= (range.first_tenant_id, range.first_smb_id)
-            AND (smb.tenant_id, smb.id) <= (range.last_tenant_id, range.last_smb_id))
-    ORDER BY range.place
+    WITH due AS (
+        SELECT tenant_id, id AS smb_id FROM smbs WHERE deleted_at IS NOT NULL AND deleted_at < :deleted_before
+        UNION ALL
+        SELECT head.tenant_id, head.smb_id FROM smb_heads AS head
+        WHERE head.erased_at IS NULL
+            AND NOT EXISTS (SELECT FROM smbs AS smb WHERE smb.tenant_id = head.tenant_id AND smb.id = head.smb_id)
+    ), placed AS (
+        SELECT is_due, count(*) FILTER (WHERE NOT is_due) OVER (ORDER BY tenant_id, smb_id, is_due) AS place
+        FROM (
+            SELECT tenant_id, smb_id, true AS is_due FROM due
+            UNION ALL
+            SELECT tenant_id, smb_id, false
+            FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS beginning (tenant_id, smb_id)
+        ) AS both_sorts
+    )
+    SELECT DISTINCT place - 1 AS place FROM placed WHERE is_due AND place > 0 ORDER BY place
     """,
 )
 FIND_DELETED = text(
@@ -60,13 +40,29 @@ FIND_DELETED = text(
     ORDER BY smb.tenant_id, smb.id
     """,
 )
-READ_PROFILES = text(
+FIND_UNKNOWN = text(
     """
-    SELECT smb.tenant_id, smb.id, smb.business_name, smb.primary_email, smb.primary_phone, smb.industry_category,
-        smb.business_description, smb.community_id, smb.service_model, smb.email_opted_in, smb.sms_opted_in,
-        smb.rvm_opted_in, smb.phone_opted_in, smb.do_not_contact, smb.data_quality_score
+    SELECT wanted.tenant_id, wanted.smb_id
     FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
-    JOIN smbs AS smb ON smb.tenant_id = wanted.tenant_id AND smb.id = wanted.smb_id
+    WHERE NOT EXISTS (SELECT FROM smbs AS smb WHERE smb.tenant_id = wanted.tenant_id AND smb.id = wanted.smb_id)
+    ORDER BY wanted.tenant_id, wanted.smb_id
+    """,
+)
+# Whoever waits for a head that goes inserts it again. One that has given a number stays: readers would take a second
+# number 1 for a copy.
+REMOVE_EMPTY_HEADS = text(
+    """
+    DELETE FROM smb_heads AS head
+    USING unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS unknown (tenant_id, smb_id)
+    WHERE head.tenant_id = unknown.tenant_id AND head.smb_id = unknown.smb_id
+        AND head.sequence = 0 AND head.erased_at IS NULL
+        AND NOT EXISTS (SELECT FROM smbs AS smb WHERE smb.tenant_id = head.tenant_id AND smb.id = head.smb_id)
+        AND NOT EXISTS (
+            SELECT FROM engagement_events AS event
+            WHERE event.tenant_id = unknown.tenant_id AND event.smb_id = unknown.smb_id)
+        AND NOT EXISTS (
+            SELECT FROM campaign_inputs AS input
+            WHERE input.tenant_id = head.tenant_id AND input.smb_id = head.smb_id)
     """,
 )
 # `updated_at` and `revision` stay: they tell when and how often the profile changed.
@@ -83,17 +79,9 @@ SAVE_DATA_QUALITY = text(
 async def due_ranges(
     transaction: Transaction, ranges: Sequence[tuple[SmbKey, SmbKey]], *, deleted_before: datetime
 ) -> list[tuple[SmbKey, SmbKey]]:
-    """Give those of these key ranges in which the cleanup has something to do."""
-    places = await transaction.execute(
-        FIND_DUE_RANGES,
-        {
-            "first_tenant_ids": [first.tenant_id for first, _ in ranges],
-            "first_smb_ids": [first.smb_id for first, _ in ranges],
-            "last_tenant_ids": [last.tenant_id for _, last in ranges],
-            "last_smb_ids": [last.smb_id for _, last in ranges],
-            "deleted_before": deleted_before,
-        },
-    )
+    """Give those of these consecutive key ranges in which the cleanup may have something to do."""
+    beginnings = as_arrays([first for first, _ in ranges])
+    places = await transaction.execute(FIND_DUE_RANGES, beginnings | {"deleted_before": deleted_before})
     return [ranges[place] for place in places.scalars()]
 
 
@@ -103,10 +91,15 @@ async def find_deleted(transaction: Transaction, keys: Sequence[SmbKey], *, befo
     return [SmbKey(row.tenant_id, row.id) for row in rows.all()]
 
 
-async def read_profiles(transaction: Transaction, keys: Sequence[SmbKey]) -> list[Profile]:
-    """Read what decides the data quality of those of `keys` that exist, soft-deleted ones included."""
-    rows = (await transaction.execute(READ_PROFILES, as_arrays(keys))).all()
-    return [Profile._make(row) for row in rows]
+async def find_unknown(transaction: Transaction, keys: Sequence[SmbKey]) -> list[SmbKey]:
+    """Give those of `keys` that their tenant does not have, not even soft-deleted."""
+    rows = await transaction.execute(FIND_UNKNOWN, as_arrays(keys))
+    return [SmbKey(row.tenant_id, row.smb_id) for row in rows.all()]
+
+
+async def remove_empty_heads(transaction: Transaction, unknown: Sequence[SmbKey]) -> int:
+    """Remove those heads of SMBs that do not exist of which nothing else tells any more; gives how many."""
+    return (await transaction.execute(REMOVE_EMPTY_HEADS, as_arrays(unknown))).rowcount
 
 
 async def save_data_quality(transaction: Transaction, scores: Mapping[SmbKey, int]) -> None:
