@@ -5,10 +5,11 @@ from typing import Annotated, TypeAlias
 from faststream.asgi import AsgiFastStream
 
 from services.engagement.handler import EngagementHandler
-from services.records import erasure, job_tidying, job_work
+from services.records import ageing, erasure, job_tidying, job_work
 from services.records.handler import RecordsHandler
 from services.records.job_work import JobWork
 from services.records.upkeep import Upkeep
+from shared.runtime import retention
 from shared.runtime.settings import Settings, load_settings
 from shared.runtime.subscriber import Records, batch_options, described
 from shared.runtime.worker import Worker
@@ -64,5 +65,10 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
         """Remove what erasures have left."""
         await erasure.sweep(worker.database)
 
+    async def remove_old() -> None:
+        """Remove what has been kept for long enough."""
+        await ageing.remove_old(worker.database)
+
+    worker.repeat(remove_old, retention.EVERY_SECONDS)
     worker.repeat(sweep_up_erased, erasure.SWEEP_EVERY_SECONDS)
     return worker, worker.app("Keeps the records of SMBs: erases what is due, computes how complete profiles are.")

@@ -61,14 +61,14 @@ async def remove_old(database: Database) -> None:
         await transaction.execute(OLD_VERIFICATIONS, {"verifications": VERIFICATIONS})
 
 
-async def remove(database: Database, statement: TextClause) -> None:
-    """Remove what is older than the ledger keeps, by a DELETE that takes `before` and `at_once`, again and again.
+async def remove(database: Database, statement: TextClause, keeps: timedelta = KEEPS) -> None:
+    """Remove what is older than that, by a DELETE that takes `before` and `at_once`, again and again.
 
     A service removes what only it knows of with a statement of its own.
     """
     for _ in range(ROUNDS):
         async with database.transaction() as transaction:
             now = (await transaction.execute(NOW)).scalar_one()
-            removed = await transaction.execute(statement, {"before": now - KEEPS, "at_once": AT_ONCE})
+            removed = await transaction.execute(statement, {"before": now - keeps, "at_once": AT_ONCE})
         if removed.rowcount < AT_ONCE:
             return
