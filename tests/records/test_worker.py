@@ -10,6 +10,7 @@ async def test_the_weekly_jobs_run_to_their_end_and_an_unknown_trigger_is_parked
     deleted, kept, rated = await installation.add_smbs(3)
     await delete(installation, deleted, 91)
     await delete(installation, kept, 89)
+    await installation.fetch("UPDATE smbs SET data_quality_score = 99")
     before = await installation.fetch("SELECT updated_at, revision FROM smbs WHERE id = $1", rated.smb_id)
     worker = installation.start("records", SMB_SHARD_MAX_SMBS="2")
     await installation.publish([trigger("RecalculateDataQuality", id_="w"), trigger("MakeCoffee")])
