@@ -61,6 +61,7 @@ def build(settings: Settings) -> tuple[Worker, AsgiFastStream]:
 
     worker.repeat(do_chunks, job_work.PAUSE_SECONDS)
     worker.repeat(tidy_jobs, job_tidying.EVERY_SECONDS)
+
     async def sweep_up_erased() -> None:
         """Remove what erasures have left."""
         await erasure.sweep(worker.database)
