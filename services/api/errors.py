@@ -15,6 +15,7 @@ from services.api.problems import Problem
 from services.api.roles import PREFIX, methods_of
 from services.engagement.views.score_history import InvalidRange
 from services.records.errors import InvalidField, Refused, RevisionMismatch, SmbDeleted, UnknownCommunity, UnknownSmb
+from services.records.files.errors import FileRefused, TooManyRows
 from shared.runtime.errors import is_temporary, is_too_slow, one_line, way_of
 from shared.runtime.logs import logger
 from shared.schemas.bad_message import in_words
@@ -25,6 +26,8 @@ _STATUSES: dict[type[Refused], int] = {
     UnknownSmb: 404,
     SmbDeleted: 404,
     RevisionMismatch: 412,
+    FileRefused: 422,
+    TooManyRows: 413,
 }
 # What a request says elsewhere than the services call it.
 _FIELDS: dict[type[Refused], str] = {RevisionMismatch: "If-Match"}
@@ -51,7 +54,7 @@ def register(app: FastAPI) -> None:
 
 def problem_of(refused: Refused) -> Problem:
     """The problem for what a service refuses: its kind is the name of the error, 409 unless it says otherwise."""
-    status = next((status for kind, status in _STATUSES.items() if isinstance(refused, kind)), 409)
+    status = next((status for kind, status in reversed(_STATUSES.items()) if isinstance(refused, kind)), 409)
     if isinstance(refused, UnknownCommunity) and refused.field == "id":  # the address names it, not the body
         status = 404
     name = _CAPITAL.sub("-", type(refused).__name__).lower()

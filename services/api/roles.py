@@ -51,7 +51,7 @@ LEAST_ROLES = MappingProxyType(
         "GET /smbs/import/{job_id}/status": Role.READER,
         "GET /smbs/import/{job_id}/errors": Role.OPERATOR,
         "POST /smbs/bulk-update": Role.OPERATOR,
-        "GET /smbs/bulk-update/{job_id}/status": Role.READER,
+        "GET /smbs/bulk-update/{bulk_id}/status": Role.READER,
         "GET /communities": Role.READER,
         "POST /communities": Role.OPERATOR,
         "GET /communities/{community_id}": Role.READER,

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.records import erasure_store
+from services.records.imports.erasing import forget_imported
 from shared.runtime.database import Database, Transaction
 from shared.runtime.outcome import Announcement, Outcome
 from shared.schemas.announcements import SMBErased
@@ -48,6 +49,8 @@ async def erase(
     remaining = [key for key in keys if key not in transaction.erased]
     if not remaining:
         return Outcome()
+    # By the profile is known which rows of imports were about an SMB.
+    await forget_imported(transaction, remaining)
     await erasure_store.delete_profiles(transaction, remaining)
     await erasure_store.remove_some(transaction, remaining, rows_at_once)
     await erasure_store.mark_erased(transaction, remaining, now)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
 from shared.runtime.database import Transaction
 from shared.runtime.heads import as_arrays
@@ -61,6 +61,13 @@ INSERT_CHANGES = text(
         AS change (tenant_id, smb_id, old_tier, new_tier, score, reason)
     """,
 )
+READ_CHANGES = text(
+    """
+    SELECT id, changed_at, old_tier, new_tier, score, reason, policy_version FROM tier_changes
+    WHERE tenant_id = :tenant_id AND smb_id = :smb_id AND id < :after
+    ORDER BY id DESC LIMIT :at_most
+    """,
+)
 # A run that another replica is just starting is left to it.
 LOCK_DUE_RUNS = text(
     """
@@ -109,6 +116,12 @@ async def insert_changes(
             "now": now,
         },
     )
+
+
+async def read_changes(transaction: Transaction, smb: SmbKey, after: int, at_most: int) -> Sequence[RowMapping]:
+    """Read the changes of an SMB's tier that came before the one with the id `after`, newest first."""
+    parameters = smb._asdict() | {"after": after, "at_most": at_most}
+    return (await transaction.execute(READ_CHANGES, parameters)).mappings().all()
 
 
 async def lock_due_runs(transaction: Transaction, now: datetime) -> list[tuple[str, UUID]]:

@@ -69,6 +69,13 @@ EXAMPLES: dict[str, tuple[str, str]] = {
             " false, now()"
         ),
     ),
+    "record_jobs": (
+        "tenant_id, id, kind, status, opened_at, progressed_at",
+        "$1, $3, 'import', 'running', now(), now()",
+    ),
+    "record_job_chunks": ("tenant_id, job_id, number, rows, smb_ids", "$1, $3, 1, 1, ARRAY[CAST($2 AS uuid)]"),
+    "import_rows": ("tenant_id, job_id, bucket, line, business_name", "$1, $3, 0, 2, 'Alma'"),
+    "import_refusals": ("tenant_id, job_id, line, value, reason", "$1, $3, 2, 'a@alma', 'no address'"),
     "idempotency_keys": (
         "tenant_id, key, fingerprint, status, headers, body, smb_id, created_at",
         "$1, 'key', decode(repeat('00', 32), 'hex'), 201, '[]', '{}', $2, now()",

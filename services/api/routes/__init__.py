@@ -2,12 +2,16 @@
 
 from fastapi import APIRouter
 
-from services.api.routes import campaigns, communities, engagement, smb_changes, smbs
+from services.api.routes import bulk, campaigns, communities, engagement, histories, imports, smb_changes, smbs
 
 ROUTERS: tuple[APIRouter, ...] = (
+    imports.uploads,
+    imports.routes,
+    bulk.routes,
     smbs.routes,
     smb_changes.routes,
     engagement.routes,
+    histories.routes,
     campaigns.routes,
     communities.routes,
 )
