@@ -56,6 +56,8 @@ async def summarise(story: Story, reader: AnnouncementReader, policy: Policy) ->
         announcements_stored=counted.announcements,
         announcement_types=reader.types,
         copies=reader.copies,
+        imported={end: story.office.imported[end] for end in ("created", "updated", "unchanged", "refused")},
+        addresses=story.addresses(),
         gaps=reader.gaps,
         verification=await verify(story.database, policy),
     )

@@ -27,10 +27,11 @@ LEFT_OVER_TOPIC = re.compile(r"(demo\.\d{8}_\d{6}_[0-9a-f]{4}\.).+", re.ASCII)
 # Few, because one machine does everything and each new one takes its moment.
 PARTITIONS = 4
 CONNECT_SECONDS = 10
+KEY_BYTES = 32
 # Settings that would lead the workers elsewhere than to the demo's own servers. Each may also come as …_FILE.
 NOT_FOR_OWN_SERVERS = ("SMB_KAFKA_", "SMB_DATABASE_", "SMB_TOPIC_")
 # The demo asks its workers on loopback and reads their logs; the rest is for other processes or for tests.
-NEVER = ("SMB_CRASH_AT", "SMB_HTTP_HOST", "SMB_JOB_NAME", "SMB_LOG_FORMAT", "SMB_OPS_PORT")
+NEVER = ("SMB_CRASH_AT", "SMB_HTTP_", "SMB_JOB_NAME", "SMB_JWT_", "SMB_LOG_FORMAT", "SMB_OPS_PORT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ def environment(
             BOOTSTRAP_SERVERS: bootstrap_servers,
             f"{PREFIX}TOPIC_PREFIX": room.topic_prefix,
             f"{PREFIX}TOPIC_PARTITIONS": str(PARTITIONS),
+            # For this run alone.
+            f"{PREFIX}JWT_KEY": secrets.token_hex(KEY_BYTES),
         }
     )
 

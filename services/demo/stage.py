@@ -14,9 +14,9 @@ from time import monotonic
 from deploy.local import LocalStackError, Stack, start_stack
 from deploy.local.folder import FolderLock
 from services.demo import closing
-from services.demo.creation import Creation
 from services.demo.ending import Ending, guarded, to_the_end
 from services.demo.errors import DemoFailed
+from services.demo.office import Office
 from services.demo.population import make_population
 from services.demo.publishing import Publisher
 from services.demo.reader import AnnouncementReader
@@ -126,14 +126,19 @@ async def _perform(plan: Plan, settings: Settings, workers: Workers, say: Callab
     reader = AnnouncementReader(settings)
     async with AsyncExitStack() as opened:
         opened.push_async_callback(database.close)
-        creation = Creation(database, settings, policy)
-        await creation.create_communities(population)
-        await creation.create_smbs(population.known)
-        say(f"Created {len(population.known)} SMBs in {len(population.communities)} communities")
         positions = await opened.enter_async_context(Positions(settings))
         publisher = await opened.enter_async_context(Publisher(settings))
         story = Story(
-            population, settings, database, positions, publisher, creation, workers, say, plan.events, plan.rate
+            population,
+            settings,
+            database,
+            positions,
+            publisher,
+            Office(settings, population, FOLDER / "token"),
+            workers,
+            say,
+            plan.events,
+            plan.rate,
         )
         if plan.once:
             await guarded(closing.to_the_last_announcement(story, reader), reader.run())

@@ -11,8 +11,8 @@ from typing import NoReturn
 from services.cli.status import under_way
 from services.cli.trigger import TriggerName, publish
 from services.demo.commands import CampaignDesk
-from services.demo.creation import Creation
 from services.demo.errors import DemoFailed
+from services.demo.office import Office
 from services.demo.population import Population
 from services.demo.publishing import Publisher
 from services.demo.traffic import LiveTraffic, Sample, make_history
@@ -46,7 +46,7 @@ class Story:
     database: Database
     positions: Positions
     publisher: Publisher
-    creation: Creation
+    office: Office
     workers: Workers
     tell: Callable[[str], None]
     events: int
@@ -91,19 +91,29 @@ class Story:
                 for trigger in (TriggerName.ADVANCE, TriggerName.RECALCULATE, TriggerName.EVALUATE):
                     await self._trigger(trigger)
                 triggers_at = monotonic() + TRIGGERS_EVERY_SECONDS
-            self.tell(f"live traffic, {self.rate:g} events a second; nightly triggers every two minutes")
+            self.tell(
+                f"live traffic, {self.rate:g} events a second; nightly triggers every two minutes;"
+                f" API {self.office.url}/api/v1, token in {self.office.token_file}"
+            )
             await self._live(live, max(1, round(self.rate * COMMAND_EVERY_SECONDS)))
             await self.publisher.publish([desk.any_command(self.population.known, datetime.now(UTC))])
+
+    def addresses(self) -> list[str]:
+        """What can be opened while the demo runs."""
+        api = f"{self.office.url}/api/v1"
+        return [f"{api}/openapi.json", f"{api}/smbs?sort=-score", f"{api}/communities"]
 
     async def _begin(self) -> list[Sample]:
         """Make the history while the workers get ready."""
         making = asyncio.to_thread(make_history, self.population, Random(HISTORY_SEED), self.events, datetime.now(UTC))
         history, _ = await asyncio.gather(making, self.workers.ready())
-        self.tell("The workers engagement, tier, campaign and records are ready")
+        self.tell("The workers engagement, tier, campaign and records, and the API, are ready")
+        self.office.url = self.workers.api_url
+        self.tell(await self.office.open())
         return history
 
     async def _newcomers(self) -> None:
-        await self.creation.create_smbs(self.population.newcomers)
+        await self.office.create(self.population.newcomers)
         self.tell(f"Created {len(self.population.newcomers)} SMBs whose events came before them")
 
     async def _campaigns(self, desk: CampaignDesk) -> None:

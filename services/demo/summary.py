@@ -51,6 +51,8 @@ class Summary:
     announcements_stored: int
     announcement_types: Mapping[str, int]
     copies: int
+    imported: Mapping[str, int]
+    addresses: Sequence[str]
     gaps: int
     verification: Verification
 
@@ -63,11 +65,14 @@ class Summary:
         yield _named("waiting", f"{self.events_waiting:,} events for {self.smbs_waited_for} SMBs that nobody created")
         smbs = len(self.population.known) + len(self.population.newcomers)
         yield _named("SMBs", f"{smbs:,} in {len(self.population.communities)} communities")
+        yield _named("import", _listed(self.imported))
         yield _named("tiers", _listed({tier.name: self.tiers.get(tier.tier, 0) for tier in self.policy.tiers}))
         yield _named("announcements", f"{_listed(self.announcement_types)} (read back in order, without a gap)")
         yield _named("campaigns", _listed(self.campaigns))
         found = self.verification
         equal = found.smbs_checked - found.smbs_differing
+        for address in self.addresses:
+            yield _named("while it runs", address)
         yield f"{equal:,} of {found.smbs_checked:,} SMBs equal a replay of their events"
 
     def problems(self) -> Iterator[str]:

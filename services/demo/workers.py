@@ -1,4 +1,4 @@
-"""The workers as a user would run them: a process for each, with its log; found again when a run was killed."""
+"""Workers and API as a user would run them: a process for each, with its log; found again when a run was killed."""
 
 import asyncio
 import sys
@@ -18,7 +18,9 @@ from deploy.local.process import end_all
 from services.demo.errors import DemoFailed
 from shared.schemas.topics import SERVICES, Service
 
-COMMAND = ("-m", "services.cli", "worker")
+COMMAND = ("-m", "services.cli")
+API = "api"
+PROCESSES: tuple[str, ...] = (*SERVICES, API)
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.1
 # A worker gives its batch 30 s; what is not done by then is delivered again to the next one.
@@ -33,10 +35,11 @@ LOOPBACK_ONLY = build_opener(ProxyHandler({}))
 
 @dataclass(slots=True)
 class Worker:
-    """One running worker."""
+    """One running worker, or the API."""
 
-    name: Service
+    name: str
     port: int
+    http_port: int
     log: Path
     process: Process
 
@@ -69,7 +72,7 @@ class Workers:
             try:
                 pid, started = record.read_text().split()
                 process = psutil.Process(int(pid))
-                ours = process.create_time() == float(started) and process.cmdline()[1:-1] == list(COMMAND)
+                ours = process.create_time() == float(started) and process.cmdline()[1:3] == list(COMMAND)
             except (OSError, ValueError, psutil.Error):
                 ours = False
             if ours:
@@ -79,11 +82,11 @@ class Workers:
         return ended
 
     async def start(self, environment: Mapping[str, str]) -> None:
-        """Start one worker of each service; they wait by themselves for the schema and the topics."""
+        """Start one worker of each service and the API; they wait by themselves for the schema and the topics."""
         for folder in (self._logs, self._records):
             folder.mkdir(parents=True, exist_ok=True)
         self._environment = dict(environment)
-        for name in SERVICES:
+        for name in PROCESSES:
             self._running.append(await self._start(name))
 
     async def ready(self) -> None:
@@ -127,6 +130,12 @@ class Workers:
         told = [f"{name}: {body.strip() or 'no answer'}" for name, (status, body) in answers if status != 200]  # noqa: PLR2004
         return "; ".join(told) or "all workers call themselves ready"
 
+    @property
+    def api_url(self) -> str:
+        """Where the API answers."""
+        (api,) = (worker for worker in self._running if worker.name == API)
+        return f"http://{LOOPBACK}:{api.http_port}"
+
     async def counter(self, service: Service, name: str) -> int:
         """What the workers of a service have counted, over all labels."""
         total = 0.0
@@ -138,16 +147,16 @@ class Workers:
                 total += sum(sample.value for sample in family.samples if sample.name == name)
         return int(total)
 
-    async def _start(self, name: Service) -> Worker:
-        port = free_port()
+    async def _start(self, name: str) -> Worker:
+        port, http_port = free_port(), free_port()
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             # A session of its own: a Ctrl-C in the terminal is for the demo, which ends the workers in its order.
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *COMMAND,
-                name,
-                env={**self._environment, "SMB_OPS_PORT": str(port)},
+                *([name] if name == API else ["worker", name]),
+                env={**self._environment, "SMB_OPS_PORT": str(port), "SMB_HTTP_PORT": str(http_port)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -155,14 +164,16 @@ class Workers:
             )
         record = self._records / f"{name}.pid"
         record.write_text(f"{process.pid} {psutil.Process(process.pid).create_time()!r}")
-        return Worker(name, port, log, process)
+        return Worker(name, port, http_port, log, process)
 
     async def _one_ready(self, place: int) -> None:
         attempts = 1
         while True:
             worker = self._running[place]
             if worker.process.returncode is not None:
-                port_was_taken = any("SMB_OPS_PORT" in line for line in worker.last_lines())
+                port_was_taken = any(
+                    name in line for line in worker.last_lines() for name in ("SMB_OPS_PORT", "SMB_HTTP_PORT")
+                )
                 if not port_was_taken or attempts == PORT_ATTEMPTS:
                     raise _death(worker)
                 attempts += 1
