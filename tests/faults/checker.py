@@ -109,6 +109,7 @@ class Dump:
     heads: dict[SmbKey, Head]
     live: frozenset[SmbKey]
     told: Sequence[Told]
+    erased: frozenset[SmbKey] = frozenset()
     policy: Policy = field(default_factory=Policy.default)
 
 

@@ -12,7 +12,8 @@ from aiokafka.structs import RecordMetadata
 
 from shared.schemas.identity import Place, SmbKey
 from shared.schemas.topics import ANNOUNCEMENTS_TOPIC, ENGAGEMENT_TOPICS
-from tests.faults.checker import LAST_SEEN, Dump, Head, Letter, Sent, Stored, Told, check
+from tests.faults.checker import LAST_SEEN, Dump, Head, Letter, Sent, Stored, Told
+from tests.faults.erased_checker import check_with_erased
 from tests.installation import Installation, Message, eventually
 
 KIND_TOPICS = {
@@ -101,7 +102,7 @@ async def all_hold(installation: Installation, *loads: Load) -> Dump:
     """Wait for rest, dump, and require that the checker has nothing to complain about."""
     await installation.idle()
     dump = await dumped(installation, *loads)
-    complaints = check(dump)
+    complaints = check_with_erased(dump)
     assert complaints == [], "\n".join(complaints[:20])
     return dump
 
@@ -137,6 +138,9 @@ async def dumped(installation: Installation, *loads: Load) -> Dump:
         },
         live=frozenset(SmbKey(plain(row["tenant_id"]), plain(row["id"])) for row in live),
         told=told,
+        erased=frozenset(
+            SmbKey(plain(row["tenant_id"]), plain(row["smb_id"])) for row in heads if row["erased_at"] is not None
+        ),
     )
 
 
