@@ -132,7 +132,9 @@ async def transact(
         locked = await heads.lock(connection, keys, new=new)
         outcome = await act(Transaction(connection, locked.keys, locked.erased, locked.fresh), locked.now)
         await outbox.store(connection, outcome, topics, locked)
+        crash_points.reach(crash_points.BEFORE_COMMIT)
         await commit(connection)
+        crash_points.reach(crash_points.AFTER_COMMIT)
     return outcome
 
 

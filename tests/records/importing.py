@@ -3,10 +3,13 @@
 import csv
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from services.records.files.reading import FileFormat
 from services.records.imports.receiving import Upload, receive_import
@@ -85,6 +88,18 @@ class Imports:
             "SELECT count(*) FROM import_rows WHERE tenant_id = $1",
         )
         return [await self.desk.fetch(statement, self.desk.tenant_id) for statement in statements]
+
+
+@asynccontextmanager
+async def refusing(url: str, allowed: str) -> AsyncIterator[None]:
+    """A database that takes only SMBs of which this holds, for the length of a block."""
+    administrator = await asyncpg.connect(url)
+    try:
+        await administrator.execute(f"ALTER TABLE smbs ADD CONSTRAINT of_the_test CHECK ({allowed}) NOT VALID")
+        yield
+    finally:
+        await administrator.execute("ALTER TABLE smbs DROP CONSTRAINT of_the_test")
+        await administrator.close()
 
 
 def counts(job: RecordJob) -> tuple[int, int, int, int]:

@@ -1,8 +1,8 @@
 """Files as others write them: any encoding, delimiter and cut; what is broken costs its own row and no other."""
 
+import itertools
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,7 @@ def read(sent: bytes, file_format: FileFormat = FileFormat.CSV, cuts: Sequence[i
     """What is read of a file that arrives in pieces, cut at these places."""
     file = FileOfSmbs(file_format, {})
     places = sorted({0, *(cut % (len(sent) + 1) for cut in cuts), len(sent)})
-    found = [file.read(sent[start:end]) for start, end in pairwise(places)]
+    found = [file.read(sent[start:end]) for start, end in itertools.pairwise(places)]
     return [*found, file.read(b"", is_last=True)]
 
 
@@ -50,8 +50,7 @@ def test_the_encoding_of_a_file_is_found(encoding: str) -> None:
 
 
 def test_a_file_in_another_alphabet_is_read_as_well() -> None:
-    rows = (f"{number},Кафе «Уют» на углу и хлеб\n" for number in range(50))
-    names = "external_id,business_name\n" + "".join(rows)
+    names = "external_id,business_name\n" + "".join(f"{n},Кафе «Уют» на углу хлеб\n" for n in range(50))
     assert detect(names.encode("cp1251")) == "cp1251"
     assert rows_of(read(names.encode("cp1251")))[7][1]["business_name"] == "Кафе «Уют» на углу хлеб"
 

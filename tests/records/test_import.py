@@ -93,7 +93,12 @@ async def test_rows_change_what_they_name_and_nothing_else(imports: Imports) -> 
     job = await imports.run(
         table(
             (
-                *("id", "external_id", "primary_email", "business_name", "services_activated", "service_model"),
+                "id",
+                "external_id",
+                "primary_email",
+                "business_name",
+                "services_activated",
+                "service_model",
                 "do_not_contact",
             ),
             ("", "a", "", "", "", "assisted", ""),
