@@ -91,7 +91,7 @@ async def perform(plan: Plan, say: Callable[[str], None]) -> Summary | None:
         cleared.callback(lock.release)
         workers = Workers(folder)
         if left := workers.end_leftovers():
-            say(f"Ended {left} workers that a killed demo had left behind")
+            say(f"Ended {left} processes that a killed demo had left behind")
         stack = await to_the_end(lambda: start_stack(folder / "servers", say), Stack.stop)
         cleared.push_async_callback(_stop_servers, stack, say)
         room = choose_room(stack.database_url, datetime.now(UTC))

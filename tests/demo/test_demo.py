@@ -39,7 +39,7 @@ async def test_once_ends_with_a_summary_that_adds_up_and_leaves_nothing_of_its_r
 
 async def test_a_worker_that_dies_fails_the_demo_with_the_end_of_its_log(start: Start, servers: dict[str, str]) -> None:
     demo = start("--once", *SMALL, environment=servers)
-    demo.until("workers engagement, tier, campaign and records are ready")
+    demo.until("engagement, tier, campaign and records, and the API, are ready")
     started = demo.descendants()
     workers(started)["tier"].kill()
     assert demo.end() == 1
@@ -58,7 +58,7 @@ async def test_a_killed_demo_is_cleared_away_by_the_next_which_ctrl_c_ends_witho
     killed.process.wait()
 
     again = start(*SMALL)
-    again.until("Ended 4 workers that a killed demo had left behind")
+    again.until("Ended 5 processes that a killed demo had left behind")
     again.until(WHOLE_SCREEN)
     again.until(CAMPAIGNS_BEGAN)
     started = again.descendants()

@@ -29,7 +29,7 @@ async def test_on_somebody_elses_servers_a_run_removes_its_own_room_and_nothing_
     databases, topics = [*OTHERS_DATABASES, A_ROOM[0]], [*OTHERS_TOPICS, A_ROOM[1]]
     async with living_on(stack, databases, topics):
         demo = start("--once", *SMALL, environment=servers)
-        demo.until("SMBs in 6 communities")
+        demo.until("Created 6 communities")
         assert len(await room_of(demo, stack)) > 1
 
         demo.press_ctrl_c()

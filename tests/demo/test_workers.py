@@ -13,11 +13,14 @@ from services.demo.workers import Workers
 from tests.installation import Installation
 
 
+KEY = "a key that is only used by tests, and long enough"
+
+
 @pytest.fixture
 async def workers(installation: Installation, tmp_path: Path) -> AsyncIterator[Workers]:
     """Workers of a run that were just started."""
     started = Workers(tmp_path)
-    await started.start(installation.environment)
+    await started.start(installation.environment | {"SMB_JWT_KEY": KEY})
     yield started
     await started.stop()
 

@@ -96,7 +96,7 @@ class BulkUpdateAnswer(BaseModel):
 IMPORT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "A CSV file with a header, a JSON array of objects, or an object on each line.",
+        "description": "A CSV file with a header, a JSON array of objects, or (application/x-ndjson) one on each line.",
         "content": {
             "text/csv": {
                 "schema": {"type": "string"},
@@ -105,10 +105,6 @@ IMPORT_BODY: dict[str, Any] = {
             "application/json": {
                 "schema": {"type": "array", "items": {"type": "object"}},
                 "example": [{"external_id": "crm-1", "business_name": "Café Alma"}],
-            },
-            "application/x-ndjson": {
-                "schema": {"type": "string"},
-                "example": '{"external_id": "crm-1", "business_name": "Café Alma"}\n',
             },
         },
     }
