@@ -12,7 +12,6 @@ from services.demo.errors import DemoFailed
 from services.demo.workers import Workers
 from tests.installation import Installation
 
-
 KEY = "a key that is only used by tests, and long enough"
 
 
