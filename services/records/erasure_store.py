@@ -35,6 +35,8 @@ HOLDINGS = (
     Holding("tier_changes", ("tenant_id", "smb_id", "id")),
     Holding("repeated_inputs", ("consumer_group", "topic", "partition_number", "partition_offset")),
     Holding("idempotency_keys", ("tenant_id", "key")),
+    # Those that name the SMB otherwise are found by its profile, while that is there.
+    Holding("import_refusals", ("tenant_id", "job_id", "line")),
     Holding("dead_letters", ("id",), _MENTIONED),
     Holding("outgoing_messages", ("id",), _TOLD),
 )

@@ -87,12 +87,22 @@ KEEP_STAGED = text(
     SELECT :tenant_id, :job_id, {", ".join(STAGED.columns)} FROM {STAGED.name} ORDER BY bucket, line
     """,  # noqa: S608  constants
 )
+# Of a row about an erased SMB nothing but its line and the reason is kept, and its id where that was refused.
 REFUSE = text(
     """
     INSERT INTO import_refusals (tenant_id, job_id, line, field, value, reason, smb_id, external_id, email)
-    SELECT :tenant_id, :job_id, refused.* FROM unnest(
+    SELECT :tenant_id, :job_id, refused.line, refused.field,
+        CASE WHEN erased.smb_id IS NULL OR refused.value = CAST(erased.smb_id AS text) THEN refused.value END,
+        refused.reason,
+        CASE WHEN erased.smb_id IS NULL THEN refused.smb_id END,
+        CASE WHEN erased.smb_id IS NULL THEN refused.external_id END,
+        CASE WHEN erased.smb_id IS NULL THEN refused.email END
+    FROM unnest(
         CAST(:lines AS integer[]), CAST(:fields AS text[]), CAST(:values AS text[]), CAST(:reasons AS text[]),
-        CAST(:smb_ids AS uuid[]), CAST(:external_ids AS text[]), CAST(:emails AS text[])) AS refused
+        CAST(:smb_ids AS uuid[]), CAST(:external_ids AS text[]), CAST(:emails AS text[]))
+        AS refused (line, field, value, reason, smb_id, external_id, email)
+    LEFT JOIN smb_heads AS erased ON erased.tenant_id = :tenant_id AND erased.smb_id = refused.smb_id
+        AND erased.erased_at IS NOT NULL
     ON CONFLICT DO NOTHING
     """,
 )
