@@ -21,12 +21,15 @@ CREATE TABLE open_erasures (
 """
 
 # Written in any case, with dashes or without, anywhere in the key or the body: a letter could not be decoded, so
-# nobody knows what its parts mean. In 'escape' all that is ASCII stands as it is.
+# nobody knows what its parts mean. In 'escape' all that is ASCII stands as it is. A longer row of digits is no id, and
+# must not be taken apart into thousands of them.
 UUIDS_IN = """
 CREATE FUNCTION uuids_in(bytes bytea) RETURNS uuid[] IMMUTABLE PARALLEL SAFE LANGUAGE sql
 RETURN ARRAY(
     SELECT DISTINCT CAST(found[1] AS uuid)
-    FROM regexp_matches(encode(bytes, 'escape'), '([0-9a-f]{8}(?:-?[0-9a-f]{4}){4}[0-9a-f]{8})', 'gi') AS found)
+    FROM regexp_matches(
+        encode(bytes, 'escape'),
+        '(?<![0-9a-f])([0-9a-f]{8}(?:-?[0-9a-f]{4}){4}[0-9a-f]{8})(?![0-9a-f])', 'gi') AS found)
 """
 # Computed by the database, so that the previous release's letters have it as well.
 MENTIONS = """
