@@ -170,12 +170,16 @@ def of_other_owners() -> Iterator[Case]:
     yield Case("evaluation ahead", trigger("EvaluateTierTransitions", time=ahead), "tier")
     yield Case("advance ahead", trigger("AdvanceManifestDestinyDay", scheduled_for=ahead), "campaign")
     yield Case("advance: no label", other_bytes(trigger("AdvanceManifestDestinyDay"), "scheduled_for", "f"), "campaign")
+    yield Case("cleanup ahead", trigger("CleanupDeletedSMBs", scheduled_for=ahead), "records")
+    yield Case(
+        "data quality: no label", other_bytes(trigger("RecalculateDataQuality"), "scheduled_for", "f"), "records"
+    )
     yield Case("evaluation: NUL", attributes(trigger("EvaluateTierTransitions"), id="\0"), "tier")
     shards = "smb.job-shards"
     yield Case("shard: not JSON", Message(shards, b"\xff", b"k"), UNKNOWN_TRIGGER_OWNER)
-    for job in ("RecalculateEngagementScores", "EvaluateTierTransitions", "AdvanceManifestDestinyDay"):
+    for job, owner in JOB_OWNERS.items():
         broken = attributes(replace(night, topic=shards), type=f"{job}Shard", data={"number": "one"})
-        yield Case(f"shard of {job}", broken, JOB_OWNERS[job])
+        yield Case(f"shard of {job}", broken, owner)
     events = "smb.events"
     yield Case("announcement: tombstone", Message(events, None, b"k", ()), "tier")
     yield Case("announcement: not JSON", Message(events, b"{", b"k"), "tier")

@@ -15,6 +15,7 @@ from services.api.application import create_application
 from services.api.credentials import mint
 from services.api.parts import Parts
 from services.api.roles import Role
+from services.trace import Sought, Tracer
 from services.verify import verify
 from shared.runtime.positions import Positions
 from shared.schemas.identity import SmbKey
@@ -204,6 +205,9 @@ async def test_nothing_is_left_of_an_erased_smb_and_reading_everything_again_bri
     assert erased >= 2 * (2 * events + broken) + events + broken
     found = await verify(installation.database, Policy.default())
     assert (found.smbs_checked, found.mismatches) == (3, 0)
+    sought = Sought(f"{by_hand.word}-0")
+    trace = await Tracer(installation.database, installation.topics, Policy.default(), sought).follow(lambda _: None)
+    assert not trace.found
 
 
 def start(installation: Installation) -> list[WorkerProcess]:
