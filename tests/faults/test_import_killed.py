@@ -16,7 +16,7 @@ from shared.schemas.policy import Policy
 from tests.installation import Installation, WorkerProcess, eventually
 from tests.records.importing import pieces, table
 
-ROWS = 20_000
+ROWS = 8_000
 BROKEN = set(range(500, ROWS, 1000))
 MESSAGES = "SELECT smb_id, sequence FROM outgoing_messages WHERE tenant_id = $1 ORDER BY smb_id, sequence"
 

@@ -56,7 +56,7 @@ async def test_events_for_smbs_that_are_created_and_erased_meanwhile_are_counted
                     await desk.create(desk.smb(id=smb.smb_id))
                 except IdErased:
                     refused += 1
-            await progressed(installation, chance.randint(1, 40))
+            await progressed(installation, chance.randint(1, 12))
         over.set()
         await sending
         await installation.idle()

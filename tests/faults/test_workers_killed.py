@@ -18,7 +18,7 @@ from tests.installation import Installation, WorkerProcess, eventually
 
 SMALL_BATCH = {"SMB_BATCH_MAX_RECORDS": "20"}
 # How many join, and how many leave, in the storm.
-STORM = 10
+STORM = 6
 
 
 async def some_smbs(installation: Installation, count: int = 20) -> list[SmbKey]:

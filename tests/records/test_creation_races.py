@@ -14,7 +14,7 @@ from shared.schemas.topics import CAMPAIGN_COMMANDS_TOPIC
 from tests.installation import Installation, Message, event
 from tests.records.desk import RecordsDesk, approval, clicks, decoded, event_of
 
-ROUNDS = 40
+ROUNDS = 20
 
 
 def batches_of(smb: SmbKey) -> list[list[Input]]:

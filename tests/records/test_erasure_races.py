@@ -14,7 +14,7 @@ from shared.schemas.identity import SmbKey
 from tests.records.desk import RecordsDesk, approval, clicks, decoded, event_of
 from tests.verify.examples import differences
 
-ROUNDS = 24
+ROUNDS = 12
 
 
 async def test_whatever_races_with_an_erasure_is_gone_with_it_or_refused(

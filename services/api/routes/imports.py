@@ -27,7 +27,7 @@ FORMATS = {
     "application/json": FileFormat.JSON,
     "application/x-ndjson": FileFormat.JSON_LINES,
 }
-MAPPING_MAX_CHARACTERS = 10_000
+MAPPING_MAX_CHARACTERS = 4_000
 
 DryRun = Annotated[bool, Query(description="Check and count everything, and change nothing.")]
 MappingText = Annotated[
