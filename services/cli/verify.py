@@ -54,13 +54,13 @@ def verify(
 
 
 async def _verify(settings: "Settings", tenant: UUID | None, keep: "Callable[[Difference], None]") -> "Verification":
-    from services.verify import store
     from services.verify import verify as compare
+    from shared.runtime.chunks import count
     from shared.runtime.worker import read_policy
 
     policy = read_policy(settings)
     async with open_database(settings) as database:
-        with progress("verifying", await store.count(database, tenant)) as advance:
+        with progress("verifying", await count(database, tenant)) as advance:
             return await compare(
                 database,
                 policy,

@@ -19,6 +19,14 @@ NEWEST_APPROVALS = 1000
 HALF_LIVES = 500
 
 
+# SMBs in the order of their keys, as arrays.
+WANTED = """
+    wanted AS MATERIALIZED (
+        SELECT * FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
+    )
+"""
+
+
 def parameters(scoring: Scoring, as_of: date) -> dict[str, Any]:
     """The dates that the expressions are bound to: as_of, since (included), until (excluded)."""
     since, until = window(scoring, as_of)
@@ -109,6 +117,22 @@ def history(scoring: Scoring) -> str:
         )
         SELECT scored.*, {_capped_approval(scoring, approval)}
         FROM windowed AS scored WHERE day >= CAST(:first AS date)
+    """
+
+
+def consecutive(scoring: Scoring) -> str:
+    """A query over `wanted`, consecutive SMBs, that gives their keys and the four: one range of the index."""
+    return f"""
+        WITH summed AS MATERIALIZED (
+            SELECT tenant_id, smb_id, {aggregates(scoring)}
+            FROM engagement_events
+            WHERE (tenant_id, smb_id) >= (:first_tenant_id, :first_smb_id)
+                AND (tenant_id, smb_id) <= (:last_tenant_id, :last_smb_id)
+            GROUP BY tenant_id, smb_id
+        )
+        SELECT tenant_id, smb_id, coalesce(reach, 0) AS reach, coalesce(response, 0) AS response,
+            coalesce(content, 0) AS content, coalesce(approval, 0) AS approval
+        FROM wanted LEFT JOIN summed USING (tenant_id, smb_id)
     """
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Row, TextClause, text
 from services.engagement import scoring as score_sql
 from services.engagement.rules import ANNOUNCED_STEP_POINTS, Groups
 from shared.runtime.database import Transaction
-from shared.runtime.heads import as_arrays
+from shared.runtime.heads import as_arrays, as_range
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Scoring
 
@@ -154,21 +154,8 @@ def _score_range(scoring: Scoring) -> TextClause:
     """For a nightly shard: one range of the index and one GROUP BY; only rows that change are written."""
     return text(
         f"""
-        WITH wanted AS MATERIALIZED (
-            SELECT * FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:smb_ids AS uuid[])) AS wanted (tenant_id, smb_id)
-        ), summed AS MATERIALIZED (
-            SELECT tenant_id, smb_id, {score_sql.aggregates(scoring)}
-            FROM engagement_events
-            WHERE (tenant_id, smb_id) >= (:first_tenant_id, :first_smb_id)
-                AND (tenant_id, smb_id) <= (:last_tenant_id, :last_smb_id)
-            GROUP BY tenant_id, smb_id
-        ), scored AS (
-            SELECT each.*, {score_sql.total()} AS score
-            FROM (
-                SELECT tenant_id, smb_id, coalesce(reach, 0) AS reach, coalesce(response, 0) AS response,
-                    coalesce(content, 0) AS content, coalesce(approval, 0) AS approval
-                FROM wanted LEFT JOIN summed USING (tenant_id, smb_id)
-            ) AS each
+        WITH {score_sql.WANTED}, scored AS (
+            SELECT each.*, {score_sql.total()} AS score FROM ({score_sql.consecutive(scoring)}) AS each
         ), {_SAVE.format(last_seen="", changed=_CHANGED)}
         SELECT {_ANNOUNCED}, changed
         FROM (SELECT count(*) AS changed FROM saved) AS counted LEFT JOIN saved ON {_IS_ANNOUNCED}
@@ -219,15 +206,7 @@ async def score_range(
     """Score consecutive SMBs (sorted, at least one) as of now; returns what to announce and how many rows changed."""
     rows = await transaction.execute(
         _score_range(scoring),
-        as_arrays(keys)
-        | score_sql.parameters(scoring, now.date())
-        | {
-            "first_tenant_id": keys[0].tenant_id,
-            "first_smb_id": keys[0].smb_id,
-            "last_tenant_id": keys[-1].tenant_id,
-            "last_smb_id": keys[-1].smb_id,
-            "now": now,
-        },
+        as_arrays(keys) | score_sql.parameters(scoring, now.date()) | as_range(keys[0], keys[-1]) | {"now": now},
     )
     found = rows.all()
     # Every row carries the count; a row without an SMB carries nothing else.

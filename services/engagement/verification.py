@@ -11,7 +11,7 @@ from services.engagement import rules
 from services.engagement.rules import CountedEvents
 from shared.runtime.database import Transaction
 from shared.runtime.differences import Difference, compare
-from shared.runtime.heads import as_arrays
+from shared.runtime.heads import as_arrays, as_range
 from shared.runtime.jobs import LEDGER_KEEPS
 from shared.schemas.announcements import SMBEngagementChanged
 from shared.schemas.identity import SmbKey
@@ -74,13 +74,7 @@ async def differences(
     Whoever stores an event locks its head first, so there is no event without one.
     """
     events: defaultdict[SmbKey, list[Row[Any]]] = defaultdict(list)
-    ends = {
-        "first_tenant_id": first.tenant_id,
-        "first_smb_id": first.smb_id,
-        "last_tenant_id": last.tenant_id,
-        "last_smb_id": last.smb_id,
-    }
-    for row in (await transaction.execute(EVENTS, ends)).all():
+    for row in (await transaction.execute(EVENTS, as_range(first, last))).all():
         events[SmbKey(row.tenant_id, row.smb_id)].append(row)
     found: list[Difference] = []
     for head in (await transaction.execute(HEADS, as_arrays(keys) | {"keeps": LEDGER_KEEPS})).all():

@@ -116,13 +116,7 @@ async def lock(connection: AsyncConnection, keys: Iterable[SmbKey], *, new: Iter
 
 async def lock_range(connection: AsyncConnection, first: SmbKey, last: SmbKey) -> Locked:
     """Lock the heads from `first` to `last`, both included, in order; none is inserted."""
-    parameters = {
-        "first_tenant_id": first.tenant_id,
-        "first_smb_id": first.smb_id,
-        "last_tenant_id": last.tenant_id,
-        "last_smb_id": last.smb_id,
-    }
-    rows = (await connection.execute(LOCK_RANGE, parameters)).all()
+    rows = (await connection.execute(LOCK_RANGE, as_range(first, last))).all()
     keys = [SmbKey(row.tenant_id, row.smb_id) for row in rows]
     erased = frozenset(key for key, row in zip(keys, rows, strict=True) if row.erased_at is not None)
     clock, epoch = (await connection.execute(CLOCK)).one()
@@ -155,6 +149,16 @@ def in_order(keys: Iterable[SmbKey]) -> list[SmbKey]:
 def as_arrays(keys: Sequence[SmbKey]) -> dict[str, Any]:
     """The two arrays that statements unnest."""
     return {"tenant_ids": [key.tenant_id for key in keys], "smb_ids": [key.smb_id for key in keys]}
+
+
+def as_range(first: SmbKey, last: SmbKey) -> dict[str, Any]:
+    """The two ends that statements about a range of keys compare with."""
+    return {
+        "first_tenant_id": first.tenant_id,
+        "first_smb_id": first.smb_id,
+        "last_tenant_id": last.tenant_id,
+        "last_smb_id": last.smb_id,
+    }
 
 
 async def _insert_missing(connection: AsyncConnection, ordered: Sequence[SmbKey]) -> frozenset[SmbKey]:
