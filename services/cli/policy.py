@@ -2,6 +2,7 @@
 
 import typer
 
+from services.cli import policy_diff
 from services.cli.output import AsJson, say, say_json, table
 
 app = typer.Typer(no_args_is_help=True, help="Look at the policy: weights, caps, tiers, send time.")
@@ -39,6 +40,9 @@ def show(as_json: AsJson = False) -> None:
     say()
     others = {name: values[name] for name in ("tier_changes", "campaign", "data_quality")}
     table("Everything else", ("what", "value"), _leaves(others))
+
+
+app.command("diff")(policy_diff.diff)
 
 
 def _leaves(values: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
