@@ -40,8 +40,8 @@ async def run(settings: Settings) -> None:
     health.consuming = True  # it consumes nothing; what it needs of Kafka, the workers' relay does
     health.troubles = {"schema": schema.trouble}
     servers = [
-        Server(_configuration(create_application(parts), settings)),
-        Server(_configuration(Starlette(routes=[Mount(path, app) for path, app in health.routes()]), settings)),
+        Server(configuration(create_application(parts), settings)),
+        Server(configuration(Starlette(routes=[Mount(path, app) for path, app in health.routes()]), settings)),
     ]
     serving = [
         asyncio.create_task(server.serve(sockets=[one]))
@@ -82,7 +82,8 @@ class _Schema:
                 await self._line.pause(LOOK_SECONDS)
 
 
-def _configuration(app: object, settings: Settings) -> uvicorn.Config:
+def configuration(app: object, settings: Settings) -> uvicorn.Config:
+    """How each of the two servers serves."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # any ASGI application
         http="httptools",

@@ -39,7 +39,7 @@ async def list_smbs(  # noqa: PLR0913  which part of which list
     Rows that come, go or move meanwhile may be on any page or on none; one that stays as it is, is on exactly one.
     Raises InvalidField for a cursor of another list, ValueError for a size beyond 1 to 200.
     """
-    of_list = f"smbs {tenant_id} {order.sort} {order.descending} {wanted.model_dump_json()}"
+    of_list = name_of_list(tenant_id, wanted, order)
     after = None if cursor is None else Cursor.decode(cursor, of_list, SORTS[order.sort].kind)
     parts = _parts(wanted, order, after)
     await listing_store.plan_by_values(transaction)
@@ -60,6 +60,11 @@ async def list_smbs(  # noqa: PLR0913  which part of which list
             break
     page = Page.of(found, size, lambda entry: entry[1].encode(of_list))
     return Page([smb for smb, _ in page.entries], page.last)
+
+
+def name_of_list(tenant_id: UUID, wanted: SmbFilter = EVERY_SMB, order: Order = BY_NAME) -> str:
+    """What the cursors of a list belong to."""
+    return f"smbs {tenant_id} {order.sort} {order.descending} {wanted.model_dump_json()}"
 
 
 def _parts(wanted: SmbFilter, order: Order, after: Cursor | None) -> Sequence[Part]:
