@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.installation import PATIENCE_SECONDS
+from tests.loaded_process import LoadedProcess
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,14 @@ class Ran:
 
 async def smb_crm(environment: Mapping[str, str], *arguments: object) -> Ran:
     """Run `smb-crm` with these arguments to its end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.cli",
-        *map(str, arguments),
-        env=dict(environment),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+    return await asyncio.to_thread(_run, environment, [str(one) for one in arguments])
+
+
+def _run(environment: Mapping[str, str], arguments: list[str]) -> Ran:
+    with tempfile.TemporaryDirectory(prefix="smb-crm-test-") as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        code = LoadedProcess("services.cli", arguments, environment, out, err).wait(PATIENCE_SECONDS)
+        return Ran(code, out.read_text(), err.read_text())
 
 
 async def succeeds(environment: Mapping[str, str], *arguments: object) -> Ran:

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from deploy.local import FolderInUseError, Stack, start_stack
-from shared.migrations import migrate
+from shared.migrations.runner import migrate
 from tests.installation import Installation, installed
 
 SERVERS = Path(__file__).parent.parent / ".local"

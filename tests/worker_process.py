@@ -3,12 +3,12 @@
 import secrets
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
+
+from tests.loaded_process import LoadedProcess
 
 # How long anything may take before a test gives up; generous, because machines are slow and shared.
 PATIENCE_SECONDS = 90
@@ -24,19 +24,14 @@ class WorkerProcess:
         name: str,
         environment: Mapping[str, str],
         log: Path,
-        program: Sequence[str] = ("-m", "services.cli", "worker"),
+        module: str = "services.cli",
+        arguments: Sequence[str] = ("worker",),
     ) -> None:
+        """Start `python -m MODULE ARGUMENTS NAME`."""
         self.name = name
         self.log = log
         self.environment = dict(environment)
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, *program, name],
-                env=self.environment,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self.process = LoadedProcess(module, [*arguments, name], self.environment, log, log)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""

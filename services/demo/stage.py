@@ -25,7 +25,7 @@ from services.demo.story import Story
 from services.demo.summary import Summary
 from services.demo.view import View
 from services.demo.workers import Workers
-from shared.migrations import migrate
+from shared.migrations.runner import migrate
 from shared.runtime.database import Database
 from shared.runtime.positions import Positions
 from shared.runtime.settings import Settings, load_settings

@@ -68,7 +68,7 @@ async def served(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
         "SMB_OPS_PORT": str(free_port()),
         "SMB_HTTP_RATE_LIMIT": "1000000/minute",
     }
-    process = WorkerProcess("api", environment, folder / "api.log", ("-m", "services.cli"))
+    process = WorkerProcess("api", environment, folder / "api.log", arguments=())
     one = Served(process, environment)
     await one.ready()
     yield one

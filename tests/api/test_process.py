@@ -33,7 +33,7 @@ async def test_a_minted_token_opens_the_api_and_the_logs_name_the_request_and_no
 async def test_it_ends_with_0_and_finishes_what_is_under_way(served: Served) -> None:
     environment = served.environment | {"SMB_HTTP_PORT": str(free_port()), "SMB_OPS_PORT": str(free_port())}
     other = Served(
-        WorkerProcess("api", environment, served.process.log.with_name("other.log"), ("-m", "services.cli")),
+        WorkerProcess("api", environment, served.process.log.with_name("other.log"), arguments=()),
         environment,
     )
     await other.ready()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from random import Random
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from shared.schemas.policy import ApprovalDecay, Caps, EventPoints, Scoring
 
 TENANT = UUID(int=7)
 TODAY = date(2026, 3, 8)
+ANCIENT = (-20_000, -700_000, -739_000)  # days; the last is in the year 2
 
 weights = st.decimals(0, 20, places=2)
 caps = st.decimals(0, 100, places=2)
@@ -28,12 +30,27 @@ scorings = st.builds(
 )
 moments = st.builds(
     lambda days, seconds: datetime(2026, 3, 8, tzinfo=UTC) + timedelta(days=days, seconds=seconds),
-    st.one_of(st.integers(-70, 1), st.integers(-900, -60), st.sampled_from([-20_000, -700_000, -739_000])),
+    st.one_of(st.integers(-70, 1), st.integers(-900, -60), st.sampled_from(ANCIENT)),
     st.one_of(st.just(0), st.integers(0, 86_399), st.just(86_399)),
 )
 # One event many times makes an SMB hot: it is then scored by look-ups per kind.
 repetitions = st.integers(0, 40).map(lambda drawn: {38: 25, 39: 401, 40: 450}.get(drawn, 1))
 histories = st.lists(st.tuples(st.sampled_from(KINDS), moments, repetitions), max_size=6)
+
+
+REPETITIONS = (1, 25, 401, 450), (970, 20, 5, 5)
+
+
+def drawn_history(random: Random) -> list[tuple[str, datetime, int]]:
+    """A history like those of `histories`, drawn many times faster (and not simplified when a test fails)."""
+    kinds = [random.choice(KINDS) for _ in range(random.randint(0, 6))]
+    return [(kind, _drawn_moment(random), random.choices(*REPETITIONS)[0]) for kind in kinds]
+
+
+def _drawn_moment(random: Random) -> datetime:
+    near, far, ancient = random.randint(-70, 1), random.randint(-900, -60), random.choice(ANCIENT)
+    days, seconds = random.choice([near, far, ancient]), random.choice([0, random.randint(0, 86_399), 86_399])
+    return datetime(2026, 3, 8, tzinfo=UTC) + timedelta(days=days, seconds=seconds)
 
 
 def events_of(history: Iterable[tuple[str, datetime, int]]) -> list[ScoredEvent]:

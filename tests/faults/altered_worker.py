@@ -19,7 +19,7 @@ from shared.runtime.settings import load_settings
 from shared.runtime.worker import run
 from shared.schemas.envelope import Input
 
-PROGRAM = ("-m", "tests.faults.altered_worker")
+PROGRAM = "tests.faults.altered_worker"
 BROKEN = "broken"
 FAILS_ON_ONE = "fails_on_one"
 SLOW = "slow"

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local import FolderInUseError, Stack
 from deploy.local.stack import start_processes
-from shared.migrations import migrate
+from shared.migrations.runner import migrate
 from tests.conftest import SERVERS, AdministratorOf, unique_name, with_database
 from tests.installation import Installation, installed
 

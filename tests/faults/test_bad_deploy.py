@@ -1,11 +1,10 @@
 """Our own code fails: on everything (the line stops), on one record (it is parked), or by being slow (halved)."""
 
 import json
-import subprocess
-import sys
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from tests.commands import succeeds
 from tests.faults.altered_worker import BROKEN, FAILS_ON_ONE, MARK, PROGRAM, SLOW
 from tests.faults.scene import all_hold, letters, load_on, metric
 from tests.faults.traffic import Mix, traffic
@@ -30,19 +29,6 @@ async def acknowledged(installation: Installation) -> int:
     finally:
         await admin.close()
     return sum(max(0, one.offset) for one in offsets.values())
-
-
-def command(installation: Installation, *arguments: str) -> str:
-    """Run `smb-crm` as an operator does; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "services.cli", *arguments],
-        env=installation.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 async def test_a_release_that_fails_on_everything_stops_and_empties_nothing(installation: Installation) -> None:
@@ -96,8 +82,8 @@ async def test_letters_replayed_twice_are_applied_once(installation: Installatio
 
         repaired = installation.start("engagement")
         ids = [str(row["id"]) for row in await installation.fetch("SELECT id FROM dead_letters WHERE id > $1", last)]
-        assert "4 published again" in command(installation, "dead-letters", "replay", *ids)
-        assert "4 published again" in command(installation, "dead-letters", "replay", *ids)
+        assert "4 published again" in (await succeeds(installation.environment, "dead-letters", "replay", *ids)).out
+        assert "4 published again" in (await succeeds(installation.environment, "dead-letters", "replay", *ids)).out
         dump = await all_hold(installation, load)
     applied = [one for one in dump.events if one.smb in smbs]
     assert sorted(one.smb for one in applied) == sorted(smbs)
@@ -118,7 +104,7 @@ async def test_a_record_without_key_and_body_can_be_replayed_like_any_other(inst
         await load.send([type(tombstone)(tombstone.topic, None, None, (("any", None),), partition=1)])
         await installation.idle()
         row = await installation.value("SELECT max(id) FROM dead_letters")
-        command(installation, "dead-letters", "replay", str(row))
+        await succeeds(installation.environment, "dead-letters", "replay", row)
         await all_hold(installation, load)
     *_, original, again = await letters(installation)
     assert again.place.offset > original.place.offset

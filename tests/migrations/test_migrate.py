@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.local import PostgresServer, Stack
-from shared.migrations import MigrationError, migrate, newest_revision, schema_is_current
+from shared.migrations import MigrationError, newest_revision, schema_is_current
+from shared.migrations.runner import migrate
 from shared.migrations.version import known_revisions
 from tests.conftest import AdministratorOf, with_database
 
@@ -25,7 +26,9 @@ SELECT tenant_id, id, 'smb-' || number, 'A business', 1 + number % 4, 'running',
 FROM new
 """
 TENANT_ONE = "SELECT * FROM smbs WHERE tenant_id = '00000000-0000-0000-0000-000000000001' AND deleted_at IS NULL"
-MIGRATE = "import asyncio, sys; from shared.migrations import migrate; print(len(asyncio.run(migrate(sys.argv[1]))))"
+MIGRATE = (
+    "import asyncio, sys; from shared.migrations.runner import migrate; print(len(asyncio.run(migrate(sys.argv[1]))))"
+)
 
 
 async def migrate_in_a_process(url: str) -> int:
