@@ -25,7 +25,7 @@ demo: install ## Real servers, four workers, live traffic in the terminal (ONCE=
 	@$(BIN)/smb-crm demo $(if $(ONCE),--once)
 
 test: install ## Run all tests, on a real PostgreSQL and a real Apache Kafka
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: install ## Lint, format, types, layers, migrations
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from benchmarks.processes import BenchmarkFailed, Processes
 from benchmarks.sizes import Sizes
 from benchmarks.traffic import PARTITIONS
 from deploy.local import Stack, start_stack
-from shared.migrations import migrate
+from shared.migrations.runner import migrate
 from shared.runtime.database import Database
 from shared.runtime.settings import Settings, load_settings
 from shared.runtime.topic_admin import create_topics
