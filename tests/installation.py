@@ -49,13 +49,16 @@ class Installation:
     workers: list[WorkerProcess] = field(default_factory=list)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="smb-crm-test-")))
 
-    def start(self, name: str, module: str = "services.cli", **environment: str) -> WorkerProcess:
+    def start(
+        self, name: str, module: str = "services.cli", *, in_new_interpreter: bool = False, **environment: str
+    ) -> WorkerProcess:
         """Start a worker process with extra environment variables; `module` is what runs instead of `smb-crm`."""
         worker = WorkerProcess(
             name,
             self.environment | {"SMB_OPS_PORT": str(free_port())} | environment,
             self.folder / f"{name}-{len(self.workers)}.log",
             module,
+            in_new_interpreter=in_new_interpreter,
         )
         self.workers.append(worker)
         return worker

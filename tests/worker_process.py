@@ -3,6 +3,8 @@
 import secrets
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
@@ -26,12 +28,22 @@ class WorkerProcess:
         log: Path,
         module: str = "services.cli",
         arguments: Sequence[str] = ("worker",),
+        *,
+        in_new_interpreter: bool = False,
     ) -> None:
-        """Start `python -m MODULE ARGUMENTS NAME`."""
+        """Start `python -m MODULE ARGUMENTS NAME`; some variables count only when a new interpreter begins."""
         self.name = name
         self.log = log
         self.environment = dict(environment)
-        self.process = LoadedProcess(module, [*arguments, name], self.environment, log, log)
+        self.process: LoadedProcess | subprocess.Popen[bytes]
+        with log.open("ab") as output:
+            if in_new_interpreter:
+                command = [sys.executable, "-m", module, *arguments, name]
+                self.process = subprocess.Popen(
+                    command, env=self.environment, stdout=output, stderr=output, start_new_session=True
+                )
+            else:
+                self.process = LoadedProcess(module, [*arguments, name], self.environment, log, log)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
