@@ -21,7 +21,7 @@ PORTS = range(20_000, 32_000)
 class WorkerProcess:
     """A worker as a user would run it: a process of its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what runs, with what, and where its output goes
         self,
         name: str,
         environment: Mapping[str, str],
