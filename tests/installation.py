@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,16 +49,20 @@ class Installation:
     workers: list[WorkerProcess] = field(default_factory=list)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="smb-crm-test-")))
 
-    def start(
-        self, name: str, module: str = "services.cli", *, in_new_interpreter: bool = False, **environment: str
-    ) -> WorkerProcess:
+    def start(self, name: str, module: str = "services.cli", **environment: str) -> WorkerProcess:
         """Start a worker process with extra environment variables; `module` is what runs instead of `smb-crm`."""
+        return self._start(name, environment, module=module)
+
+    def start_in_new_interpreter(self, name: str, environment: Mapping[str, str]) -> WorkerProcess:
+        """The same, for environment variables that count only when an interpreter begins."""
+        return self._start(name, environment, in_new_interpreter=True)
+
+    def _start(self, name: str, environment: Mapping[str, str], **options: Any) -> WorkerProcess:  # noqa: ANN401  passed on
         worker = WorkerProcess(
             name,
-            self.environment | {"SMB_OPS_PORT": str(free_port())} | environment,
+            self.environment | {"SMB_OPS_PORT": str(free_port())} | dict(environment),
             self.folder / f"{name}-{len(self.workers)}.log",
-            module,
-            in_new_interpreter=in_new_interpreter,
+            **options,
         )
         self.workers.append(worker)
         return worker

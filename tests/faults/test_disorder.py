@@ -95,7 +95,7 @@ async def test_what_is_40_days_late_counts_by_its_own_time(installation: Install
 @pytest.mark.parametrize("days", [40, -40])
 async def test_the_database_s_clock_decides_not_the_worker_s(installation: Installation, days: int) -> None:
     (smb,) = await installation.add_smbs(1)
-    worker = installation.start("engagement", in_new_interpreter=True, **shifted(days))
+    worker = installation.start_in_new_interpreter("engagement", shifted(days))
     timely: list[Message] = [
         event("EmailOpened", smb, message_id="m"),
         event("EmailOpened", smb, time=datetime.now(UTC) + timedelta(minutes=4), message_id="m"),
