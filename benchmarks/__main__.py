@@ -12,7 +12,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from benchmarks import footprint, latency, recalculation, throughput
+from benchmarks import api, footprint, importing, latency, recalculation, throughput
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.report import Report
 from benchmarks.sizes import DEFAULT, FULL, TRIAL, Sizes
@@ -28,6 +28,8 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "history": (throughput.run_history, "the same with ten times the history"),
     "latency": (latency.run, "from an event to its announcement, beside a plain echo"),
     "recalculation": (recalculation.run, "all scores anew, beside a bare UPDATE of the wide rows"),
+    "api": (api.run, "the API under load, beside SELECT 1 through the same application"),
+    "import": (importing.run, "a file uploaded and applied, and again, beside a bare COPY of it; peak memory"),
     "footprint": (footprint.run, "memory of a worker and seconds until it is ready"),
 }
 INTERRUPTED = 130

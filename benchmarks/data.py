@@ -20,20 +20,27 @@ HISTORY_DAYS = 180
 INDEX_FILL_PERCENT = 70
 SCORED_AT_ONCE = 20_000
 
-IDENTITY = f"CAST(md5('tenant' || (n % {TENANTS})) AS uuid), CAST(md5('smb' || n) AS uuid)"
+IDENTITY = "CAST(md5('tenant' || (n % {tenants})) AS uuid), CAST(md5('smb' || n) AS uuid)"
 HEADS = f"""
 INSERT INTO smb_heads (tenant_id, smb_id, last_now)
 SELECT {IDENTITY}, now() - interval '2 days' FROM generate_series($1::bigint, $2::bigint) AS n
 """  # noqa: S608  constants
 PROFILES = f"""
 INSERT INTO smbs (tenant_id, id, slug, external_id, business_name, primary_email, primary_phone, industry_category,
-    business_description, business_context, services_activated, created_at, updated_at)
+    business_description, business_context, services_activated, engagement_tier, created_at, updated_at)
 SELECT {IDENTITY}, 'business-' || n, 'crm-' || n, 'Business Number ' || n, 'owner' || n || '@example.org',
     '+1212' || lpad(CAST(n AS text), 7, '0'), 'restaurants',
-    repeat('Family business in the third generation, open daily. ', 4), '{{"source": "import"}}', '["website"]',
-    now(), now()
+    repeat('Family business in the third generation, open daily. ', 4), '{{{{"source": "import"}}}}', '["website"]',
+    {{tier}}, {{changed_at}}, {{changed_at}}
 FROM generate_series($1::bigint, $2::bigint) AS n
 """  # noqa: S608  constants
+# Everybody as just imported, or in tiers of 5, 15, 30 and 50 % and last changed within a year, both by their numbers.
+ALIKE = {"tier": "4", "changed_at": "now()"}
+DIVERSE = {
+    "tier": "CASE WHEN n * 7919 % 100 < 5 THEN 1 WHEN n * 7919 % 100 < 20 THEN 2 WHEN n * 7919 % 100 < 50 THEN 3 "
+    "ELSE 4 END",
+    "changed_at": "now() - make_interval(secs => n * 104729 % 31536000)",
+}
 # Events lie in the table in the order in which they arrived, as they do in one that grew.
 HISTORY = """
 INSERT INTO engagement_events (tenant_id, smb_id, event_key, occurred_at, received_at, partition_offset,
@@ -66,20 +73,22 @@ ORDER BY part.relname
 """
 
 
-async def load_smbs(connection: asyncpg.Connection, first: int, last: int) -> None:
-    """Create the SMBs with these numbers, with heads and wide profiles."""
-    await connection.execute(HEADS, first, last)
-    await connection.execute(PROFILES, first, last)
+async def load_smbs(
+    connection: asyncpg.Connection, first: int, last: int, *, tenants: int = TENANTS, diverse: bool = False
+) -> None:
+    """Create the SMBs with these numbers, with heads and wide profiles, of so many tenants by turns."""
+    await connection.execute(HEADS.format(tenants=tenants), first, last)
+    await connection.execute(PROFILES.format(tenants=tenants, **(DIVERSE if diverse else ALIKE)), first, last)
 
 
-async def load_history(connection: asyncpg.Connection, smbs: int, events: int) -> None:
+async def load_history(connection: asyncpg.Connection, smbs: int, events: int, *, tenants: int = TENANTS) -> None:
     """Give SMBs 1 to `smbs` a history of 180 days, in an empty table whose indexes are built afterwards."""
     await connection.execute("SET maintenance_work_mem = '512MB'")
     indexes = await connection.fetch(INDEXES, "engagement_events")
     for index in indexes:
         drop = f"ALTER TABLE engagement_events DROP CONSTRAINT {index['key']}" if index["key"] else None
         await connection.execute(drop or f"DROP INDEX {index['name']}")
-    await add_events(connection, first_smb=1, smbs=smbs, events=events, days=HISTORY_DAYS)
+    await add_events(connection, first_smb=1, smbs=smbs, events=events, days=HISTORY_DAYS, tenants=tenants)
     for index in indexes:
         fill = f"WITH (fillfactor = {INDEX_FILL_PERCENT})"
         if index["key"]:
@@ -90,9 +99,11 @@ async def load_history(connection: asyncpg.Connection, smbs: int, events: int) -
             await connection.execute(f"{index['definition']} {fill}")
 
 
-async def add_events(connection: asyncpg.Connection, *, first_smb: int, smbs: int, events: int, days: float) -> None:
+async def add_events(  # noqa: PLR0913  whose, how many, and since when
+    connection: asyncpg.Connection, *, first_smb: int, smbs: int, events: int, days: float, tenants: int = TENANTS
+) -> None:
     """Add events of the last `days` days, spread evenly over time and at random over SMBs."""
-    await connection.execute(HISTORY.format(tenants=TENANTS), first_smb, smbs, events, days)
+    await connection.execute(HISTORY.format(tenants=tenants), first_smb, smbs, events, days)
 
 
 async def copy_tables(connection: asyncpg.Connection) -> None:

@@ -70,9 +70,10 @@ class Process:
 
 
 class Worker(Process):
-    """`smb-crm worker engagement`."""
+    """`smb-crm worker …` or `smb-crm api`; `port` is that of its operations server, `url` that of the API."""
 
     port: int
+    url: str = ""
 
     async def get(self, path: str) -> tuple[int, str]:
         """Status and body of one page of its operations server; status 0 when it does not answer."""
@@ -96,7 +97,7 @@ class Worker(Process):
 
 
 class Contestant(Process):
-    """A module of this package: it says `ready`, waits for `begin`, measures itself and answers with a number."""
+    """A module of this package: it says `ready`, waits for `begin`, measures itself and answers with numbers."""
 
     answers = True
     # It has nothing to put in order.
@@ -116,6 +117,11 @@ class Contestant(Process):
         """Wait for its answer."""
         return float(await self._read())
 
+    async def results(self) -> list[float]:
+        """Wait for an answer of many numbers."""
+        numbers: list[float] = json.loads(await self._read())
+        return numbers
+
     async def _read(self) -> str:
         stream = self.child.stdout
         line = await asyncio.to_thread(stream.readline) if stream is not None else b""
@@ -133,14 +139,16 @@ class Processes:
         self._started = 0
         self._running: list[Process] = []
 
-    def worker(self, environment: Mapping[str, str]) -> Worker:
-        """Start an engagement worker."""
+    def worker(self, environment: Mapping[str, str], service: str = "engagement") -> Worker:
+        """Start a worker."""
+        return self._command(environment, "worker", service)
+
+    def api(self, environment: Mapping[str, str]) -> Worker:
+        """Start the API."""
         port = free_port()
-        command = [sys.executable, "-m", "services.cli", "worker", "engagement"]
-        worker = Worker("worker engagement", command, {**environment, "SMB_OPS_PORT": str(port)}, self._log("worker"))
-        worker.port = port
-        self._running.append(worker)
-        return worker
+        api = self._command({**environment, "SMB_HTTP_PORT": str(port)}, "api")
+        api.url = f"http://{LOOPBACK}:{port}"
+        return api
 
     def contestant(self, module: str, **arguments: object) -> Contestant:
         """Start `benchmarks.<module>` with arguments, which it gets as JSON."""
@@ -153,6 +161,11 @@ class Processes:
         """End these, at the same time."""
         await asyncio.gather(*(asyncio.to_thread(process.end) for process in processes))
         self._running = [one for one in self._running if one not in processes]
+
+    async def kill(self, process: Process) -> None:
+        """Kill one with -9."""
+        process.child.kill()
+        await self.end(process)
 
     def end_all(self) -> None:
         """End whatever still runs."""
@@ -170,6 +183,14 @@ class Processes:
             if process.child.poll() is not None:
                 message = f"{process.name} ended with code {process.child.returncode}: {process.last_words()}"
                 raise BenchmarkFailed(message)
+
+    def _command(self, environment: Mapping[str, str], *words: str) -> Worker:
+        port = free_port()
+        command = [sys.executable, "-m", "services.cli", *words]
+        started = Worker(" ".join(words), command, {**environment, "SMB_OPS_PORT": str(port)}, self._log(words[-1]))
+        started.port = port
+        self._running.append(started)
+        return started
 
     def _log(self, name: str) -> Path:
         self._started += 1

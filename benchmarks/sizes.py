@@ -27,6 +27,13 @@ class Sizes:
     latency_seconds: int
     recalculated_smbs: int
     footprint_events: int
+    # Of the one tenant that the API is asked about.
+    api_smbs: int
+    api_rounds: int
+    # For which each request is repeated in each round.
+    api_seconds: float
+    imported_rows: int
+    import_rounds: int
     # What the data folder may grow to.
     disk_gigabytes: int
 
@@ -45,6 +52,11 @@ DEFAULT = Sizes(
     latency_seconds=5,
     recalculated_smbs=30_000,
     footprint_events=50_000,
+    api_smbs=5_000,
+    api_rounds=2,
+    api_seconds=0.6,
+    imported_rows=30_000,
+    import_rounds=2,
     disk_gigabytes=10,
 )
 FULL = Sizes(
@@ -61,6 +73,11 @@ FULL = Sizes(
     latency_seconds=30,
     recalculated_smbs=1_000_000,
     footprint_events=50_000,
+    api_smbs=1_000_000,
+    api_rounds=5,
+    api_seconds=6.0,
+    imported_rows=1_000_000,
+    import_rounds=2,
     disk_gigabytes=60,
 )
 TRIAL = Sizes(
@@ -77,6 +94,12 @@ TRIAL = Sizes(
     latency_seconds=2,
     recalculated_smbs=5_000,
     footprint_events=10_000,
+    api_smbs=1_000,
+    api_rounds=1,
+    api_seconds=0.2,
+    imported_rows=5_000,
+    import_rounds=1,
     disk_gigabytes=3,
 )
 EVENTS_PER_RECALCULATED_SMB = 20
+EVENTS_PER_API_SMB = 30

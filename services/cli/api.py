@@ -1,8 +1,8 @@
 """`smb-crm api` and `smb-crm token`: the HTTP API, and a credential for it."""
 
 import asyncio
+import os
 import signal
-import sys
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -27,8 +27,9 @@ def api() -> None:
     It listens on SMB_HTTP_HOST and SMB_HTTP_PORT; /api/v1/openapi.json describes it. Its port SMB_OPS_PORT answers
     /livez, /readyz and /metrics. It waits, alive and not ready, while the database is down. Run as many as you like.
     """
-    # Loading takes a second; who is asked to end meanwhile has nothing to finish. `run` takes the signal over.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Loading takes a second; who is asked to end meanwhile has nothing to finish. `run` takes the signal over. An
+    # exception would not do: Python ignores one that is raised while it cleans an import's lock up.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from services.api.server import run
     from shared.runtime.settings import load_settings
 
