@@ -13,11 +13,12 @@ help: ## Show what make can do
 
 install: $(INSTALLED) ## Create .venv with everything in it (needs Python 3.11 only)
 
+# What is imported gets compiled then; compiling everything takes longer than installing it.
 # An installation that was interrupted has no stamp and goes on where it stopped.
 $(INSTALLED): pyproject.toml requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; name another with PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
