@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
 from tests.loaded_process import LoadedProcess
 
@@ -16,6 +16,13 @@ from tests.loaded_process import LoadedProcess
 PATIENCE_SECONDS = 90
 # Below those that Linux gives to outgoing connections, of which there are many while a worker starts.
 PORTS = range(20_000, 32_000)
+
+
+class NotFollowed(HTTPRedirectHandler):
+    """Gives a redirect as it is: a probe takes one for success."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none."""
 
 
 class WorkerProcess:
@@ -64,7 +71,7 @@ class WorkerProcess:
         """GET a path of the operations server; status 0 when it does not answer."""
         url = f"http://127.0.0.1:{self.environment['SMB_OPS_PORT']}{path}"
         try:
-            with build_opener(ProxyHandler({})).open(url, timeout=5) as answer:
+            with build_opener(ProxyHandler({}), NotFollowed()).open(url, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except URLError as error:
             return getattr(error, "code", 0) or 0, error.read().decode() if hasattr(error, "read") else ""

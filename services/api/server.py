@@ -5,7 +5,8 @@ import signal
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.api.application import create_application
 from services.api.parts import Parts
@@ -41,7 +42,7 @@ async def run(settings: Settings) -> None:
     health.troubles = {"schema": schema.trouble}
     servers = [
         Server(configuration(create_application(parts), settings)),
-        Server(configuration(Starlette(routes=[Mount(path, app) for path, app in health.routes()]), settings)),
+        Server(configuration(Starlette(routes=[Route(path, _Page(app)) for path, app in health.routes()]), settings)),
     ]
     serving = [
         asyncio.create_task(server.serve(sockets=[one]))
@@ -55,6 +56,16 @@ async def run(settings: Settings) -> None:
     await asyncio.gather(*serving, *watching)
     await parts.database.close()
     logger().info("api has ended")
+
+
+class _Page:
+    """An ASGI application at exactly one path; a mounted one redirects, which a probe takes for success."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 class _Schema:
