@@ -98,6 +98,18 @@ async def test_the_api_sees_the_rows_of_the_tenant_that_it_names(neighbours: Nei
     assert set(seen) == set(EXAMPLES)
 
 
+async def test_views_show_the_rows_of_the_tenant_or_nothing_at_all(
+    installation: Installation, neighbours: Neighbours
+) -> None:
+    rows = await installation.fetch(
+        "SELECT relname FROM pg_class WHERE relkind IN ('v', 'm') AND relnamespace = 'public'::regnamespace"
+    )
+    views = {row["relname"] for row in rows}
+    assert views == {"smb_overview", "own_events"}
+    assert {row[0] for row in await neighbours.ask("SELECT tenant_id FROM own_events")} == {neighbours.ours}
+    assert not await neighbours.is_allowed("SELECT FROM smb_overview")
+
+
 async def test_no_row_is_written_for_another_tenant(neighbours: Neighbours) -> None:
     for table, (columns, _) in EXAMPLES.items():
         own = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} LIMIT 0"

@@ -37,18 +37,6 @@ async def test_once_ends_with_a_summary_that_adds_up_and_leaves_nothing_of_its_r
     assert await room_of(demo, stack) == []
 
 
-async def test_a_worker_that_dies_fails_the_demo_with_the_end_of_its_log(start: Start, servers: dict[str, str]) -> None:
-    demo = start("--once", *SMALL, environment=servers)
-    demo.until("engagement, tier, campaign and records, and the API, are ready")
-    started = demo.descendants()
-    workers(started)["tier"].kill()
-    assert demo.end() == 1
-    *log, line = demo.written.strip().splitlines()
-    assert line.startswith("smb-crm: the worker tier ended by itself with exit code -9; its log is ")
-    assert "worker is consuming" in log[-1]
-    assert have_ended(started)
-
-
 async def test_a_killed_demo_is_cleared_away_by_the_next_which_ctrl_c_ends_without_a_trace(start: Start) -> None:
     killed = start(*SMALL)
     killed.until(CAMPAIGNS_BEGAN)
@@ -71,28 +59,23 @@ async def test_a_killed_demo_is_cleared_away_by_the_next_which_ctrl_c_ends_witho
     await eventually(lambda: have_ended([*left, *started]), "processes are left")
 
 
-async def test_ctrl_c_during_the_start_stops_everything(start: Start) -> None:
-    demo = start("--once", *SMALL)
-    demo.until("Starting PostgreSQL")
-    started = await eventually(demo.descendants, "no server was started")
-    demo.press_ctrl_c()
-    assert demo.end() == 1
-    assert "interrupted" in demo.written
-    await eventually(lambda: have_ended(started), "processes are left")
-
-
-def test_a_second_demo_in_the_same_folder_says_which_process_is_in_the_way(
-    start: Start, servers: dict[str, str]
+async def test_a_second_demo_in_the_same_folder_says_what_is_in_the_way_and_ctrl_c_at_the_start_stops_everything(
+    start: Start,
 ) -> None:
-    first = start("--once", *SMALL, environment=servers)
-    first.until("Database smb_crm_demo_")
-    second = start("--once", *SMALL, environment=servers)
+    first = start("--once", *SMALL)
+    first.until("Starting PostgreSQL")
+    started = await eventually(first.descendants, "no server was started")
+
+    second = start("--once", *SMALL)
     assert second.end() == 1
     assert f"is in use by the running process {first.process.pid}: end that one first" in " ".join(
         second.written.split()
     )
+
     first.press_ctrl_c()
     assert first.end() == 1
+    assert "interrupted" in first.written
+    await eventually(lambda: have_ended(started), "processes are left")
 
 
 def test_the_live_view_asks_for_a_terminal(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from shared.runtime.settings import Settings, load_settings
 from tests.conftest import with_database
 from tests.demo.conftest import Start
 from tests.demo.inhabitants import living_on, names_on, room_of
-from tests.demo.running import SMALL
+from tests.demo.running import SMALL, have_ended, workers
 
 OTHERS_DATABASES = ["smb_crm_demo_customers", "smb_crm_demo_20260101_000000_beef_copy"]
 OTHERS_TOPICS = ["demo.orders", "demo.20260101_000000.orders", "demo.orders.20260101_000000_beef.smb.events"]
@@ -23,7 +23,7 @@ def settings_for(stack: Stack) -> Settings:
     return load_settings(database_url=stack.database_url, kafka_bootstrap_servers=stack.bootstrap_servers)
 
 
-async def test_on_somebody_elses_servers_a_run_removes_its_own_room_and_nothing_that_was_there_before(
+async def test_a_worker_that_dies_fails_the_demo_which_removes_its_own_room_and_nothing_of_somebody_elses(
     start: Start, servers: dict[str, str], stack: Stack
 ) -> None:
     databases, topics = [*OTHERS_DATABASES, A_ROOM[0]], [*OTHERS_TOPICS, A_ROOM[1]]
@@ -31,11 +31,17 @@ async def test_on_somebody_elses_servers_a_run_removes_its_own_room_and_nothing_
         demo = start("--once", *SMALL, environment=servers)
         demo.until("Created 6 communities")
         assert len(await room_of(demo, stack)) > 1
+        started = demo.descendants()
 
-        demo.press_ctrl_c()
+        workers(started)["tier"].kill()
 
         assert demo.end() == 1
+        lines = demo.written.strip().splitlines()
+        told = next(line for line in lines if "ended by itself" in line)
+        assert told.startswith("smb-crm: the worker tier ended by itself with exit code -9; its log is ")
+        assert "worker is consuming" in lines[lines.index(told) - 1]
         assert "Stopping the servers" not in demo.written
+        assert have_ended(started)
         assert await room_of(demo, stack) == []
         assert {*databases, *topics} <= await names_on(stack)
 

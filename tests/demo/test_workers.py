@@ -35,7 +35,7 @@ def port_of(process: psutil.Process) -> int:
     return int(process.environ()["SMB_OPS_PORT"])
 
 
-async def test_a_worker_whose_port_somebody_else_takes_is_started_again_on_another_one(
+async def test_a_worker_whose_port_somebody_else_takes_is_replaced_and_the_replacement_watched_too(
     workers: Workers, tmp_path: Path
 ) -> None:
     first = process_of("engagement", tmp_path)
@@ -47,6 +47,10 @@ async def test_a_worker_whose_port_somebody_else_takes_is_started_again_on_anoth
         assert port_of(second) != somebody_else.getsockname()[1]
     assert await workers.problems() == "all workers call themselves ready"
 
+    second.kill()
+    with pytest.raises(DemoFailed, match="the worker engagement ended by itself with exit code -9"):
+        await workers.watch()
+
 
 async def test_a_worker_that_dies_before_all_are_ready_is_told_with_its_exit_code(
     workers: Workers, tmp_path: Path
@@ -55,12 +59,3 @@ async def test_a_worker_that_dies_before_all_are_ready_is_told_with_its_exit_cod
 
     with pytest.raises(DemoFailed, match="the worker tier ended by itself with exit code -9"):
         await guarded(workers.ready(), workers.watch())
-
-
-async def test_the_replacement_is_watched_too(workers: Workers, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", port_of(process_of("campaign", tmp_path)))):
-        await workers.ready()
-    process_of("campaign", tmp_path).kill()
-
-    with pytest.raises(DemoFailed, match="the worker campaign ended by itself with exit code -9"):
-        await workers.watch()

@@ -17,6 +17,8 @@ from services.verify import verify
 from shared.schemas.identity import SmbKey
 from shared.schemas.policy import Policy
 from tests.api.client import Client
+from tests.campaign.test_worker import COMMANDS
+from tests.campaign.test_worker import approved as approved_service
 from tests.installation import Installation, event
 
 KEY = "a key that is only used by tests, and long enough"
@@ -35,7 +37,8 @@ async def client(installation: Installation) -> AsyncIterator[Client]:
 
 
 async def test_a_claimed_tenant_reaches_nobody(installation: Installation, client: Client) -> None:
-    installation.start("engagement")
+    for service in ("engagement", "campaign"):
+        installation.start(service)
     ours = await client.create_smb()
     theirs = client.other(role=Role.OPERATOR, tenant_id=uuid4())
     # The same id in another tenant is another SMB, and the same event id there another event.
@@ -45,9 +48,15 @@ async def test_a_claimed_tenant_reaches_nobody(installation: Installation, clien
     calls = [event("CallbackReceived", smb, id_="the-same", call_id="c") for smb in (*keys, forged)]
     await installation.publish([*calls, *calls])
     await installation.publish([event("EmailOpened", keys[0], message_id="m")])
+    for smb, service in ((keys[0], "Web"), (forged, "Mail")):
+        await installation.publish([approved_service(smb, service), event("StartCampaign", smb, topic=COMMANDS)])
     await installation.idle()
-    assert (await client.get(f"/smbs/{ours['id']}"))["engagement_score"] == 6
+    assert (await client.get(f"/smbs/{ours['id']}"))["engagement_score"] == 11
     assert (await theirs.get(f"/smbs/{same['id']}"))["engagement_score"] == 5
+    assert (await client.get(f"/smbs/{ours['id']}"))["campaign_status"] == "running"
+    assert (await theirs.get(f"/smbs/{same['id']}"))["campaign_status"] == "draft"
+    for who, services in ((client, ["Web"]), (theirs, [])):
+        assert (await who.get(f"/smbs/{ours['id']}"))["services_approved_pending"] == services
     assert (await verify(installation.database, Policy.default())).mismatches == 0
 
     asked: dict[str, Any] = {
